@@ -1,0 +1,3 @@
+//! OCI container runtime with Docker-style networking built in.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The OCI container core: spec, lifecycle, init, rootfs, seccomp, terminal, exec, state.

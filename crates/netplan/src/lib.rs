@@ -1,0 +1,1 @@
+//! The network of one container as a value: plan, check, undo.

@@ -1,0 +1,1 @@
+//! nf_tables over netlink: tables, chains, maps, elements, one atomic batch.
