@@ -1,0 +1,47 @@
+//! The seam for networking: what the core offers to whoever wires a container's network.
+
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+
+use crate::{BoxError, ContainerId};
+
+/// The container's new namespaces, as the network callback sees them.
+#[derive(Debug)]
+pub struct InitNamespaces<'a> {
+    /// The container.
+    pub id: &'a ContainerId,
+    /// Its init process, in the caller's pid namespace.
+    pub pid: i32,
+    /// When that process started, in clock ticks after boot (`/proc/PID/stat`, field 22): pid and
+    /// start time together name a process for ever.
+    pub start_time: u64,
+    /// The network namespace of init.
+    pub netns: BorrowedFd<'a>,
+    /// The container's state directory, which outlives its processes and goes with `delete`.
+    pub state_dir: &'a Path,
+}
+
+/// Who wires the network of a container.
+pub trait Network {
+    /// Runs once the namespaces exist and init waits, while init mounts its rootfs, and before any
+    /// hook. An error fails the create; `detach` is then called.
+    fn attach(&mut self, init: &InitNamespaces<'_>) -> Result<(), BoxError>;
+
+    /// Runs when the container's last process is gone: on delete and on a failed create. It must work
+    /// from what `attach` recorded in `state_dir`, and must do nothing where nothing is left to undo.
+    fn detach(&mut self, id: &ContainerId, state_dir: &Path) -> Result<(), BoxError>;
+}
+
+/// No networking beyond what config.json says.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoNetwork;
+
+impl Network for NoNetwork {
+    fn attach(&mut self, _: &InitNamespaces<'_>) -> Result<(), BoxError> {
+        Ok(())
+    }
+
+    fn detach(&mut self, _: &ContainerId, _: &Path) -> Result<(), BoxError> {
+        Ok(())
+    }
+}
