@@ -1,0 +1,128 @@
+//! A plan in the words of `ip`, `sysctl` and `nft`.
+
+use std::fmt::{self, Display, Formatter};
+
+use crate::{Ensure, NetPlan, Own, PortMapping};
+
+/// The inverse of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Undo<'a>(pub &'a Own);
+
+impl NetPlan {
+    /// What undoes the plan, in the order it has to happen: the reverse of how it was applied.
+    pub fn undo(&self) -> impl Iterator<Item = Undo<'_>> {
+        self.own.iter().rev().map(Undo)
+    }
+}
+
+impl Display for NetPlan {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if !self.ensure.is_empty() {
+            writeln!(f, "# shared with other containers")?;
+        }
+        self.ensure.iter().try_for_each(|step| step.fmt(f))?;
+        writeln!(f, "# this container's own")?;
+        // The steps name the namespace by the name that the plan gives it.
+        let netns = self.own.iter().find_map(|own| match own {
+            Own::Name(name) => Some(name.name.as_str()),
+            _ => None,
+        });
+        self.own.iter().try_for_each(|step| own(f, step, netns.unwrap_or("PID")))?;
+        writeln!(f, "# undone by")?;
+        self.undo().try_for_each(|step| step.fmt(f))
+    }
+}
+
+impl Display for Ensure {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bridge(bridge) => {
+                let name = &bridge.name;
+                writeln!(
+                    f,
+                    "ip link add {name} address {} mtu {} type bridge stp_state 0 forward_delay 0",
+                    bridge.mac, bridge.mtu
+                )?;
+                writeln!(f, "sysctl -w net.ipv6.conf.{name}.disable_ipv6=1")?;
+                writeln!(f, "sysctl -w net.ipv4.conf.{name}.route_localnet=1")?;
+                writeln!(f, "ip address add {} dev {name}", bridge.address)?;
+                writeln!(f, "ip link set {name} up")
+            }
+            Self::Forwarding => writeln!(f, "sysctl -w net.ipv4.ip_forward=1"),
+            Self::Rules(rules) => {
+                writeln!(f, "nft -f /usr/share/rrun/base.nft")?;
+                writeln!(f, "nft add element inet rrun br '{{ {} }}'", rules.bridge)?;
+                writeln!(f, "nft add element inet rrun net4 '{{ {} }}'", rules.subnet)
+            }
+        }
+    }
+}
+
+fn own(f: &mut Formatter<'_>, step: &Own, netns: &str) -> fmt::Result {
+    match step {
+        Own::Lease(lease) => writeln!(f, "# lease {} in network {}", lease.address, lease.network),
+        Own::Name(name) => writeln!(f, "ln -s /proc/$PID/ns/net /run/netns/{}", name.name),
+        Own::Veth(veth) => {
+            let (host, peer) = (&veth.host, &veth.peer);
+            writeln!(
+                f,
+                "ip link add {host} address {} mtu {mtu} master {} up type veth \
+                 peer name {peer} address {} mtu {mtu} netns {netns}",
+                veth.host_mac,
+                veth.bridge,
+                veth.mac,
+                mtu = veth.mtu
+            )?;
+            writeln!(f, "ip link set {host} alias '{}' addrgenmode none", veth.alias)?;
+            if let Some(altname) = &veth.altname {
+                writeln!(f, "ip link property add dev {host} altname {altname}")?;
+            }
+            writeln!(f, "ip -n {netns} link set lo up")?;
+            writeln!(f, "ip netns exec {netns} sysctl -w net.ipv6.conf.{peer}.disable_ipv6=1")?;
+            writeln!(f, "ip -n {netns} link set {peer} up")?;
+            writeln!(f, "ip -n {netns} address add {} dev {peer}", veth.address)?;
+            writeln!(f, "ip -n {netns} route add default via {} dev {peer}", veth.gateway)
+        }
+        Own::Publish(publish) => {
+            publish.ports.iter().try_for_each(|ports| element(f, "add", ports, publish.address))
+        }
+    }
+}
+
+fn element(
+    f: &mut Formatter<'_>,
+    verb: &str,
+    ports: &PortMapping,
+    address: std::net::Ipv4Addr,
+) -> fmt::Result {
+    ports.pairs().try_for_each(|(host, container)| {
+        let protocol = ports.protocol;
+        let target = format!("{address} . {container}");
+        match ports.host_ip {
+            Some(ip) => writeln!(
+                f,
+                "nft {verb} element inet rrun pub4 '{{ {ip} . {protocol} . {host} : {target} }}'"
+            ),
+            None => writeln!(
+                f,
+                "nft {verb} element inet rrun pub4any '{{ {protocol} . {host} : {target} }}'"
+            ),
+        }
+    })
+}
+
+impl Display for Undo<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Own::Lease(lease) => {
+                writeln!(f, "# free {} in network {}", lease.address, lease.network)
+            }
+            Own::Name(name) => writeln!(f, "rm /run/netns/{}", name.name),
+            Own::Veth(veth) => writeln!(f, "ip link delete {}", veth.host),
+            Own::Publish(publish) => publish
+                .ports
+                .iter()
+                .try_for_each(|ports| element(f, "delete", ports, publish.address)),
+        }
+    }
+}
