@@ -1,0 +1,240 @@
+//! A machine made of namespaces.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use nix::sched::{CloneFlags, setns, unshare};
+
+use crate::cgroups::Cgroups;
+use crate::ran::{Ran, run_in};
+use crate::{Bundle, Snapshot, runtime, sys, tool};
+
+/// The namespaces that a command enters to run in a lab, in this order: `/proc` must still be the
+/// caller's own when the files are opened, so all are opened first.
+const NAMESPACES: [(&str, CloneFlags); 6] = [
+    ("net", CloneFlags::CLONE_NEWNET),
+    ("uts", CloneFlags::CLONE_NEWUTS),
+    ("ipc", CloneFlags::CLONE_NEWIPC),
+    ("cgroup", CloneFlags::CLONE_NEWCGROUP),
+    ("pid", CloneFlags::CLONE_NEWPID),
+    ("mnt", CloneFlags::CLONE_NEWNS),
+];
+
+/// How a lab differs from the usual one.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LabOptions {
+    /// On a cgroup v1 host, show the hybrid `unified` hierarchy too (crun refuses to run then).
+    pub hybrid: bool,
+}
+
+/// A machine of its own: processes, mounts, network, hostname, IPC, cgroups, `/run`, `/etc`, `/var/lib`.
+#[derive(Debug)]
+pub struct Lab {
+    // Fields are dropped in this order: the processes go first, then what they used.
+    life: Option<ChildStdin>,
+    init: Child,
+    pid: u32,
+    namespaces: Vec<(File, CloneFlags)>,
+    cgroups: Cgroups,
+    folder: PathBuf,
+}
+
+impl Lab {
+    /// A lab with the usual options.
+    pub fn new() -> Self {
+        Self::with(LabOptions::default())
+    }
+
+    /// A lab with `options`.
+    pub fn with(options: LabOptions) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("rrun-test-{}-{number}", std::process::id());
+        let folder = std::env::temp_dir().join(&name);
+        fs::create_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+        let cgroups = Cgroups::create(&name).expect("cgroups of the lab");
+        let layout = match Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+            true => "v2",
+            false if options.hybrid => "hybrid",
+            false => "v1",
+        };
+        let mut command = Command::new(tool("lab-init"));
+        command.args(["outer", layout]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        sys::join_cgroups(&mut command, cgroups.open_procs().expect("cgroup.procs"));
+        let mut init = command.spawn().expect("start lab-init");
+        let mut said = BufReader::new(init.stdout.take().expect("stdout of lab-init"));
+        let mut line = String::new();
+        said.read_line(&mut line).expect("read from lab-init");
+        let pid: u32 = line.trim().parse().unwrap_or_else(|_| panic!("no lab: {line:?}"));
+        line.clear();
+        said.read_line(&mut line).expect("read from lab-init");
+        assert_eq!(line.trim(), "ready", "the lab did not come up");
+        let open = |(name, flag)| {
+            (File::open(format!("/proc/{pid}/ns/{name}")).expect("namespace of the lab"), flag)
+        };
+        let namespaces = NAMESPACES.into_iter().map(open).collect();
+        Self { life: init.stdin.take(), init, pid, namespaces, cgroups, folder }
+    }
+
+    /// The lab's folder on the host: bundles and the outputs of commands. Gone with the lab.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The way to `path` of the lab for this process, which is outside.
+    pub fn outside(&self, path: impl AsRef<Path>) -> PathBuf {
+        let path = path.as_ref();
+        let inner = path.strip_prefix("/").unwrap_or(path);
+        Path::new("/proc").join(self.pid.to_string()).join("root").join(inner)
+    }
+
+    /// The lab's process 1 as this process sees it.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// The PID of this process's PID namespace for the lab's process `inner`, by the `NSpid` line
+    /// of proc(5).
+    pub fn outer_pid(&self, inner: i64) -> Option<u32> {
+        self.processes().into_iter().find(|(pid, _)| *pid == inner).map(|(_, outer)| outer)
+    }
+
+    /// The lab's processes but process 1: inner PID, outer PID. Zombies are left out.
+    pub fn processes(&self) -> Vec<(i64, u32)> {
+        let own = fs::read_link(format!("/proc/{}/ns/pid", self.pid)).ok();
+        let mut found = Vec::new();
+        for entry in fs::read_dir("/proc").expect("read /proc").flatten() {
+            let Ok(outer) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
+            let Ok(status) = fs::read_to_string(entry.path().join("status")) else { continue };
+            let Some(line) = status.lines().find_map(|line| line.strip_prefix("NSpid:")) else {
+                continue;
+            };
+            let pids: Vec<i64> = line.split_whitespace().flat_map(str::parse).collect();
+            if pids.len() < 2 || outer == self.pid || status.contains("State:\tZ") {
+                continue;
+            }
+            // Processes of containers are one level deeper: they belong to the lab by ancestry.
+            let here = fs::read_link(entry.path().join("ns/pid")).ok();
+            if here == own || (pids.len() > 2 && self.is_ancestor_of(outer)) {
+                found.push((pids.get(1).copied().unwrap_or_default(), outer));
+            }
+        }
+        found
+    }
+
+    fn is_ancestor_of(&self, mut pid: u32) -> bool {
+        while pid > 1 {
+            if pid == self.pid {
+                return true;
+            }
+            let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else {
+                return false;
+            };
+            let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"));
+            pid = parent.and_then(|p| p.trim().parse().ok()).unwrap_or(0);
+        }
+        false
+    }
+
+    /// Starts `command` in the lab. The returned PID is this process's view of it.
+    pub fn spawn(&self, command: &mut Command) -> io::Result<Child> {
+        sys::join_cgroups(command, self.cgroups.open_procs()?);
+        let enter_and_spawn = || {
+            // setns(2) refuses a mount namespace to a thread that shares its root and cwd.
+            unshare(CloneFlags::CLONE_FS)?;
+            for (file, flag) in &self.namespaces {
+                setns(file.as_fd(), *flag)?;
+            }
+            command.spawn()
+        };
+        // Only the thread that enters is in the lab afterwards, and it ends here.
+        std::thread::scope(|scope| {
+            scope.spawn(enter_and_spawn).join().expect("thread that enters the lab")
+        })
+    }
+
+    /// A command line for the runtime under test.
+    pub fn rrun_command<S: AsRef<std::ffi::OsStr>>(
+        &self,
+        args: impl IntoIterator<Item = S>,
+    ) -> Command {
+        let mut command = Command::new(runtime());
+        command.args(args).current_dir(&self.folder);
+        command
+    }
+
+    /// Runs the runtime under test to its end.
+    pub fn rrun<S: AsRef<std::ffi::OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Ran {
+        self.run(&mut self.rrun_command(args))
+    }
+
+    /// Runs a host's program in the lab to its end.
+    pub fn sh(&self, script: &str) -> Ran {
+        self.run(Command::new("/bin/sh").args(["-ec", script]).current_dir(&self.folder))
+    }
+
+    /// Runs `command` in the lab to its end, its output in files: a container may keep them open.
+    pub fn run(&self, command: &mut Command) -> Ran {
+        run_in(self, command)
+    }
+
+    /// A bundle `name` with a busybox rootfs.
+    pub fn bundle(&self, name: &str) -> Bundle {
+        Bundle::create(&self.folder.join(name))
+    }
+
+    /// What there is in the lab now.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::take(self, self.cgroups.below())
+    }
+
+    /// The lab's own group in the hierarchy of `controller`.
+    pub fn cgroup(&self, controller: &str) -> Option<PathBuf> {
+        self.cgroups.group(controller).map(Path::to_owned)
+    }
+
+    /// The state the runtime reports for `id`.
+    pub fn state(&self, id: &str) -> serde_json::Value {
+        let ran = self.rrun(["state", id]).ok();
+        serde_json::from_str(&ran.stdout()).unwrap_or_else(|e| panic!("state: {e}: {ran}"))
+    }
+
+    /// The status of `id`, or nothing where there is no such container.
+    pub fn status(&self, id: &str) -> Option<String> {
+        let ran = self.rrun(["state", id]);
+        if !ran.status.success() {
+            return None;
+        }
+        let state: serde_json::Value = serde_json::from_str(&ran.stdout()).ok()?;
+        state.get("status").and_then(|s| s.as_str()).map(str::to_owned)
+    }
+
+    /// Waits until `id` has `status`.
+    pub fn wait_status(&self, id: &str, status: &str) {
+        let limit = std::time::Duration::from_secs(20);
+        let seen = crate::eventually(limit, || self.status(id).as_deref() == Some(status));
+        assert!(seen, "{id} is {:?}, not {status}", self.status(id));
+    }
+}
+
+impl Default for Lab {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        drop(self.life.take());
+        if let Err(e) = self.init.wait() {
+            eprintln!("wait for lab-init: {e}");
+        }
+        if let Err(e) = fs::remove_dir_all(&self.folder) {
+            eprintln!("remove {}: {e}", self.folder.display());
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Tests that a machine cannot run. A skip counts as a failure unless `skips.txt` lists its reason.
+
+use std::fs;
+
+/// What a test may need and a machine may lack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// Raising hard limits: CAP_SYS_RESOURCE.
+    SysResource,
+    /// The cgroup v1 hierarchies.
+    CgroupV1,
+    /// The unified cgroup hierarchy.
+    CgroupV2,
+    /// User namespaces.
+    UserNamespace,
+    /// Kernel support for checkpoint and the `criu` binary.
+    Criu,
+    /// rrun itself under test, not a stand-in.
+    Rrun,
+}
+
+impl Need {
+    fn reason(self) -> &'static str {
+        match self {
+            Self::SysResource => "no-cap-sys-resource",
+            Self::CgroupV1 => "no-cgroup-v1",
+            Self::CgroupV2 => "no-cgroup-v2",
+            Self::UserNamespace => "no-user-namespaces",
+            Self::Criu => "no-criu",
+            Self::Rrun => "stand-in-runtime",
+        }
+    }
+
+    fn met(self) -> bool {
+        let v2 = fs::metadata("/sys/fs/cgroup/cgroup.controllers").is_ok();
+        match self {
+            Self::SysResource => has_capability(24),
+            Self::CgroupV1 => !v2,
+            Self::CgroupV2 => v2,
+            Self::UserNamespace => fs::metadata("/proc/self/ns/user").is_ok(),
+            Self::Criu => std::process::Command::new("criu")
+                .arg("check")
+                .output()
+                .is_ok_and(|o| o.status.success()),
+            Self::Rrun => crate::is_rrun(),
+        }
+    }
+}
+
+/// True where `need` is met. Otherwise says so on stderr, for the count of skips.
+///
+/// # Panics
+/// When `need` is not met and `skips.txt` does not list the reason.
+pub fn can(test: &str, need: Need) -> bool {
+    if need.met() {
+        return true;
+    }
+    let reason = need.reason();
+    let listed = include_str!("../skips.txt")
+        .lines()
+        .any(|line| line.split_once('#').map_or(line, |(before, _)| before).trim() == reason);
+    assert!(listed, "{test} cannot run here ({reason}) and tests/skips.txt does not allow that");
+    eprintln!("SKIP {test}: {reason}");
+    false
+}
+
+fn has_capability(number: u32) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    line.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
+        .is_some_and(|set| set & (1 << number) != 0)
+}

@@ -1,0 +1,50 @@
+//! The only unsafe code of the tests: what must run between fork and exec.
+#![allow(unsafe_code)]
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use nix::sys::signal::{SigHandler, Signal, signal};
+
+/// Makes the child of `command` join the cgroups whose opened `cgroup.procs` are given, before exec.
+pub fn join_cgroups(command: &mut Command, procs: Vec<File>) {
+    let join = move || {
+        for mut file in procs.iter() {
+            file.write_all(b"0")?;
+        }
+        Ok(())
+    };
+    // SAFETY: the closure only calls write(2) on descriptors opened before the fork.
+    unsafe { command.pre_exec(join) };
+}
+
+/// Makes `terminal` the controlling terminal and the standard streams' owner of a new session.
+pub fn own_terminal(command: &mut Command, terminal: OwnedFd) {
+    let own = move || {
+        rustix::process::setsid().map_err(io::Error::from)?;
+        rustix::process::ioctl_tiocsctty(terminal.as_fd()).map_err(io::Error::from)
+    };
+    // SAFETY: the closure only makes the calls setsid(2) and ioctl(2).
+    unsafe { command.pre_exec(own) };
+}
+
+/// Keeps `fd` open across the exec of `command` under the number `number`.
+pub fn pass_fd(command: &mut Command, fd: OwnedFd, number: i32) {
+    use std::os::fd::AsRawFd;
+    let pass = move || {
+        // SAFETY: dup2(2) on an open descriptor; the closure owns no descriptor `number`.
+        let rc = unsafe { nix::libc::dup2(fd.as_raw_fd(), number) };
+        if rc < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    };
+    // SAFETY: the closure only calls dup2(2).
+    unsafe { command.pre_exec(pass) };
+}
+
+/// Lets the kernel reap this process's children.
+pub fn reap_children_by_kernel() -> nix::Result<()> {
+    // SAFETY: SIG_IGN installs no handler.
+    unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) }.map(drop)
+}
