@@ -8,7 +8,11 @@ mod container;
 mod create;
 mod error;
 mod id;
+mod mount_sys;
 mod network;
+// Init is to call it; the attribute goes with the first call.
+#[allow(dead_code, unused_imports)]
+pub(crate) mod rootfs;
 mod signal;
 mod state;
 

@@ -1,0 +1,298 @@
+//! Mounting one entry of `mounts`.
+
+use std::ffi::CString;
+use std::path::Path;
+
+use libc::c_ulong;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{CWD, FileType, PROC_SUPER_MAGIC};
+use rustix::io::Errno;
+use rustix::mount::{MountAttrFlags as Attr, MoveMountFlags, OpenTreeFlags};
+
+use super::copy_up::copy_up;
+use super::error::{CallError, Cause};
+use super::filesystem::NewFilesystem;
+use super::options::{ATIME, FsOption, atime_attributes, attributes};
+use super::plan::{MountEntry, MountKind};
+use super::safe_path::{Leaf, RootDir, file_type, proc_path, stat};
+use super::{RootfsPlan, SourceBroker};
+use crate::mount_sys::{MountAttr, mount_setattr};
+
+/// Mount points below `/proc` that lxcfs covers with its own view; anything else there could fool the checks that
+/// processes (and this runtime) make with `/proc` (CVE-2019-19921, CVE-2023-27561).
+const HARMLESS_IN_PROC: &[&str] = &[
+    "/proc/cpuinfo",
+    "/proc/diskstats",
+    "/proc/meminfo",
+    "/proc/stat",
+    "/proc/swaps",
+    "/proc/uptime",
+    "/proc/loadavg",
+    "/proc/slabinfo",
+    "/proc/sys/kernel/ns_last_pid",
+    "/proc/sys/crypto/fips_enabled",
+];
+
+impl RootfsPlan {
+    /// Mounts entry number `index`. Returns the mount if it is to be made read-only at the end.
+    pub(super) fn attach(
+        &self,
+        index: usize,
+        entry: &MountEntry,
+        root: &RootDir,
+        broker: &mut SourceBroker<'_>,
+    ) -> Result<Option<OwnedFd>, Cause> {
+        let mount = match &entry.kind {
+            MountKind::Bind { recursive } => {
+                let tree = self.bind_source(index, entry, *recursive, broker)?;
+                entry.attach_bind(root, tree)?
+            }
+            MountKind::Cgroup => return self.attach_cgroup(entry, root).map(|()| None),
+            MountKind::Filesystem(_) => self.attach_filesystem(entry, root)?,
+        };
+        change_propagation(mount.as_fd(), &entry.options.propagation, &entry.destination)?;
+        Ok(entry.is_read_only_later().then_some(mount))
+    }
+
+    /// A detached copy of the mount tree at the source of a bind mount.
+    fn bind_source(
+        &self,
+        index: usize,
+        entry: &MountEntry,
+        recursive: bool,
+        broker: &mut SourceBroker<'_>,
+    ) -> Result<OwnedFd, Cause> {
+        let may_ask = self.user_namespace && !self.rootless;
+        if entry.idmap.is_some() && may_ask {
+            // Only who is privileged over the file system may map its ids.
+            return broker(index).map_err(Cause::Broker);
+        }
+        match clone_tree(CWD, &entry.source, recursive) {
+            Err(error) if error.errno() == Errno::ACCESS && may_ask => {
+                broker(index).map_err(Cause::Broker)
+            }
+            Err(error) => Err(error.into()),
+            Ok(tree) => {
+                if let Some(idmap) = &entry.idmap {
+                    idmap.apply(tree.as_fd(), &entry.source)?;
+                }
+                Ok(tree)
+            }
+        }
+    }
+
+    fn attach_filesystem(&self, entry: &MountEntry, root: &RootDir) -> Result<OwnedFd, Cause> {
+        let MountKind::Filesystem(fs_type) = &entry.kind else {
+            return Err(Cause::NotProc(entry.destination.clone()));
+        };
+        let (target, inherited_mode) = entry.filesystem_target(root)?;
+        let later = entry.is_read_only_later();
+        let filesystem = NewFilesystem {
+            fs_type,
+            source: &entry.source,
+            flags: entry.options.set & !if later { libc::MS_RDONLY } else { 0 },
+        };
+        let label = self.mount_label.as_ref();
+        let as_option =
+            label.filter(|_| !["proc", "sysfs", "mqueue"].iter().any(|name| entry.is_type(name)));
+        let options = inherited_mode.iter().chain(&entry.options.data).chain(as_option);
+        let mount = filesystem.create(options)?;
+        if entry.options.copy_up {
+            copy_up(target.as_fd(), mount.as_fd(), &entry.destination)?;
+        }
+        move_mount(mount.as_fd(), target.as_fd(), &entry.destination)?;
+        if let Some(FsOption { value: Some(label), .. }) = label
+            && entry.is_type("mqueue")
+        {
+            // mqueue takes no context= option; its root inode takes the label.
+            let path = proc_path(mount.as_fd());
+            rustix::fs::setxattr(
+                &path,
+                c"security.selinux",
+                label.to_bytes(),
+                rustix::fs::XattrFlags::empty(),
+            )
+            .map_err(|errno| {
+                CallError::new("setxattr security.selinux", &entry.destination, errno)
+            })?;
+        }
+        Ok(mount)
+    }
+}
+
+impl MountEntry {
+    /// The mount point for a new file system, made if missing, and for a tmpfs the mode of what it covers.
+    fn filesystem_target(&self, root: &RootDir) -> Result<(OwnedFd, Option<FsOption>), Cause> {
+        for special in ["proc", "sysfs"] {
+            if self.is_type(special) {
+                let target = root.ordinary_directory(&self.destination, special)?;
+                self.check_target(root, target.as_fd(), None)?;
+                return Ok((target, None));
+            }
+        }
+        let mut mode = None;
+        let target = match root.open(&self.destination) {
+            Err(error) if error.errno() == Errno::NOENT => {
+                root.open_or_create(&self.destination, Leaf::Directory)?
+            }
+            Err(error) => return Err(error.into()),
+            Ok(target) => {
+                if self.is_type("tmpfs") {
+                    let bits = stat(&target)?.st_mode & 0o7777;
+                    let value = CString::new(format!("{bits:04o}")).unwrap_or_default();
+                    mode = Some(FsOption::pair(c"mode", value));
+                }
+                target
+            }
+        };
+        self.check_target(root, target.as_fd(), None)?;
+        if file_type(&target)? != FileType::Directory {
+            return Err(CallError::new("move_mount", &self.destination, Errno::NOTDIR).into());
+        }
+        Ok((target, mode))
+    }
+
+    /// Sets the flags of the detached `tree` and attaches it. `remount` changes the mount that is there instead.
+    pub(super) fn attach_bind(&self, root: &RootDir, tree: OwnedFd) -> Result<OwnedFd, Cause> {
+        let is_dir = file_type(&tree)? == FileType::Directory;
+        let leaf = if is_dir { Leaf::Directory } else { Leaf::File };
+        let target = root.open_or_create(&self.destination, leaf)?;
+        self.check_target(root, target.as_fd(), Some(tree.as_fd()))?;
+        if (file_type(&target)? == FileType::Directory) != is_dir {
+            // move_mount would say EINVAL; engines look for mount's ENOTDIR.
+            return Err(CallError::new("move_mount", &self.destination, Errno::NOTDIR).into());
+        }
+        if self.options.set & libc::MS_REMOUNT != 0 {
+            self.set_flags(target.as_fd())?;
+            return Ok(target);
+        }
+        self.set_flags(tree.as_fd())?;
+        move_mount(tree.as_fd(), target.as_fd(), &self.destination)?;
+        Ok(tree)
+    }
+
+    /// Gives a bind mount the flags asked for, and no others; without any, it keeps those of its source.
+    fn set_flags(&self, mount: BorrowedFd<'_>) -> Result<(), Cause> {
+        let failed = |errno| CallError::new("mount_setattr", &self.destination, errno);
+        let (set, cleared) = (self.options.set, self.options.cleared);
+        if (set & !(libc::MS_BIND | libc::MS_REC | libc::MS_REMOUNT)) | cleared != 0 {
+            match mount_setattr(mount, &exactly(set), false) {
+                // A user namespace locks the flags of the mounts it was born with. Then those that config.json does
+                // not speak of stay as they are.
+                Err(Errno::PERM) => mount_setattr(mount, &on_top(set, cleared), false)
+                    .map_err(|errno| Cause::Locked(failed(errno)))?,
+                result => result.map_err(failed)?,
+            }
+        }
+        match &self.options.recursive {
+            Some(recursive) => Ok(mount_setattr(mount, recursive, true).map_err(failed)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses a mount point outside the rootfs, the rootfs itself, and what is over or inside `/proc`.
+    /// `source` is what a bind mount would put there.
+    pub(super) fn check_target(
+        &self,
+        root: &RootDir,
+        target: BorrowedFd<'_>,
+        source: Option<BorrowedFd<'_>>,
+    ) -> Result<(), Cause> {
+        let location = root.location(target)?;
+        if location == Path::new("/") {
+            return Err(Cause::OnRootfs(location));
+        }
+        let Ok(below) = location.strip_prefix("/proc") else {
+            return Ok(());
+        };
+        if below.as_os_str().is_empty() {
+            let is_proc = match source {
+                Some(source) => is_procfs(source)?,
+                None => self.is_type("proc"),
+            };
+            return if is_proc { Ok(()) } else { Err(Cause::NotProc(location)) };
+        }
+        match HARMLESS_IN_PROC.iter().any(|path| location == Path::new(path)) {
+            true => Ok(()),
+            false => Err(Cause::InsideProc(location)),
+        }
+    }
+}
+
+fn is_procfs(fd: BorrowedFd<'_>) -> Result<bool, CallError> {
+    let statfs =
+        rustix::fs::fstatfs(fd).map_err(|errno| CallError::new("fstatfs", proc_path(fd), errno))?;
+    Ok(statfs.f_type == PROC_SUPER_MAGIC)
+}
+
+/// The per-mount flags become `flags`, as `mount -o remount,bind,FLAGS` would make them. An access time setting that is
+/// not mentioned stays.
+fn exactly(flags: c_ulong) -> MountAttr {
+    let all = Attr::MOUNT_ATTR_RDONLY
+        | Attr::MOUNT_ATTR_NOSUID
+        | Attr::MOUNT_ATTR_NODEV
+        | Attr::MOUNT_ATTR_NOEXEC
+        | Attr::MOUNT_ATTR_NOSYMFOLLOW;
+    change(flags, all)
+}
+
+/// The flags of `set` are raised and those of `cleared` lowered.
+fn on_top(set: c_ulong, cleared: c_ulong) -> MountAttr {
+    change(set, attributes(cleared))
+}
+
+fn change(set: c_ulong, clear: Attr) -> MountAttr {
+    let mut attr = MountAttr {
+        set: u64::from(attributes(set).bits()),
+        clear: u64::from(clear.bits()),
+        ..MountAttr::default()
+    };
+    if set & ATIME != 0 {
+        attr.set |= u64::from(atime_attributes(set).bits());
+        let atime = Attr::MOUNT_ATTR__ATIME | Attr::MOUNT_ATTR_NODIRATIME;
+        attr.clear |= u64::from(atime.bits());
+    }
+    attr
+}
+
+/// A detached copy of the mounts at `path` below `directory`.
+pub(super) fn clone_tree(
+    directory: BorrowedFd<'_>,
+    path: &Path,
+    recursive: bool,
+) -> Result<OwnedFd, CallError> {
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    if recursive {
+        flags |= OpenTreeFlags::AT_RECURSIVE;
+    }
+    if path.as_os_str().is_empty() {
+        flags |= OpenTreeFlags::AT_EMPTY_PATH;
+    }
+    rustix::mount::open_tree(directory, path, flags)
+        .map_err(|errno| CallError::new("open_tree", path, errno))
+}
+
+/// Attaches the detached `mount` to `target`; `path` is its name for errors.
+pub(super) fn move_mount(
+    mount: BorrowedFd<'_>,
+    target: BorrowedFd<'_>,
+    path: &Path,
+) -> Result<(), CallError> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    rustix::mount::move_mount(mount, c"", target, c"", flags)
+        .map_err(|errno| CallError::new("move_mount", path, errno))
+}
+
+/// Applies the propagation changes `MS_*` in order; `path` is the mount's name for errors.
+pub(super) fn change_propagation(
+    mount: BorrowedFd<'_>,
+    changes: &[c_ulong],
+    path: &Path,
+) -> Result<(), CallError> {
+    for change in changes {
+        let attr = MountAttr { propagation: change & !libc::MS_REC, ..MountAttr::default() };
+        mount_setattr(mount, &attr, change & libc::MS_REC != 0)
+            .map_err(|errno| CallError::new("mount_setattr propagation", path, errno))?;
+    }
+    Ok(())
+}
