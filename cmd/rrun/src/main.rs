@@ -1,3 +1,7 @@
 //! OCI container runtime with Docker-style networking built in.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    rrun::main()
+}

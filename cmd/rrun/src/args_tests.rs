@@ -1,0 +1,148 @@
+use super::*;
+
+fn words(line: &str) -> impl Iterator<Item = OsString> + use<> {
+    let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+    words.into_iter()
+}
+
+/// The parsed line, in short, or the one-line error.
+fn outcome(line: &str) -> Result<String, String> {
+    match parse(words(line)) {
+        Ok(cli) => Ok(format!("{cli:?}")),
+        Err(Stop::Help(_)) => Err("help".to_owned()),
+        Err(Stop::Usage { message, .. }) => Err(message),
+    }
+}
+
+#[test]
+fn the_definition_is_consistent() {
+    command().debug_assert();
+}
+
+#[test]
+fn flags_are_taken_in_the_positions_of_runc() {
+    for line in [
+        "rrun",
+        "rrun -v",
+        "rrun --version",
+        "rrun --root /x --log /tmp/log --log-format json --debug list",
+        "rrun --root=/x --systemd-cgroup --rootless=auto list -q",
+        "rrun --root /x --root /y list --quiet -f json",
+        "rrun --criu /usr/sbin/criu list",
+        "rrun run c1",
+        "rrun run -b /b c1",
+        "rrun run c1 -b /b",
+        "rrun run --bundle=/b --pid-file p --console-socket s -d c1",
+        "rrun run --detach --keep --no-subreaper --no-pivot --no-new-keyring --preserve-fds 3 c1",
+        "rrun run bundle c1",
+        "rrun create --bundle /b --pidfd-socket s c1",
+        "rrun start c1",
+        "rrun state c1",
+        "rrun delete -f c1",
+        "rrun delete c1 --force",
+        "rrun kill c1",
+        "rrun kill c1 KILL",
+        "rrun kill -a c1 9",
+        "rrun kill --all c1 9",
+        "rrun pause c1",
+        "rrun resume c1",
+        "rrun ps c1",
+        "rrun ps -f json c1",
+        "rrun ps c1 -e -x",
+        "rrun ps c1 -f json",
+        "rrun spec",
+        "rrun spec --rootless -b /b",
+        "rrun features",
+        "rrun exec c1 ls -la",
+        "rrun exec -t -d --cwd / -e A=1 -e B=-1 -u 0:0 -g 1 -g 2 c1 ls",
+        "rrun exec -ti -- c1 ls",
+        "rrun exec -p process.json c1",
+        "rrun exec --process process.json --cgroup cpu,cpuacct:x --cgroup y:z --ignore-paused c1",
+        "rrun exec -c CAP_KILL --cap CAP_CHOWN --no-new-privs --apparmor a --process-label l c1 ls",
+        "rrun update --memory 1 c1",
+        "rrun events --stats c1",
+    ] {
+        let outcome = outcome(line);
+        // -i is no flag of runc's exec.
+        assert_eq!(outcome.is_ok(), !line.contains("-ti"), "{line}: {outcome:?}");
+    }
+}
+
+#[test]
+fn flags_end_where_the_command_begins() {
+    let Ok(Cli { verb: Some(Verb::Exec(args)), .. }) =
+        parse(words("rrun exec -t c1 sh -c -t --cwd --help -- -v"))
+    else {
+        panic!("no exec")
+    };
+    let shown = format!("{args:?}");
+    assert!(
+        shown.contains(r#"words: ["c1", "sh", "-c", "-t", "--cwd", "--help", "--", "-v"]"#),
+        "{shown}"
+    );
+    for line in ["rrun kill c1 -9", "rrun ps c1 -f json", "rrun ps c1 -h"] {
+        assert!(outcome(line).is_ok(), "{line}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said_in_one_line() {
+    for (line, message) in [
+        ("rrun foo", "No help topic for 'foo'"),
+        ("rrun foo -h", "No help topic for 'foo'"),
+        ("rrun --log-format xml list", "invalid log-format: xml"),
+        ("rrun --rootless maybe list", "'true', 'false' or 'auto' is expected"),
+        ("rrun --nope list", "unexpected argument '--nope' found"),
+        ("rrun list --root /x", "unexpected argument '--root' found"),
+        ("rrun list c1", "unexpected argument 'c1' found"),
+        ("rrun list -f xml", "invalid format option"),
+        ("rrun state", "required arguments were not provided: <CONTAINER_ID>"),
+        ("rrun state ", "container id cannot be empty"),
+        ("rrun state ../x", "invalid container ID format"),
+        ("rrun state a b", "unexpected argument 'b' found"),
+        ("rrun delete a b", "unexpected argument 'b' found"),
+        ("rrun exec", "required arguments were not provided"),
+        ("rrun exec -u -1 c1 ls", "bad uid \"-1\""),
+        ("rrun exec -u 4294967296 c1 ls", "bad uid \"4294967296\""),
+        ("rrun exec -g -1 c1 ls", "bad gid \"-1\""),
+        ("rrun exec --preserve-fds -1 c1 ls", "-1"),
+        ("rrun run --preserve-fds x c1", "invalid value 'x'"),
+        ("rrun run", "required arguments were not provided"),
+        ("rrun run a b c", "unexpected argument 'c' found"),
+    ] {
+        let error = outcome(line).unwrap_err();
+        assert!(error.contains(message), "{line}: {error}");
+        assert!(!error.contains('\n'), "{line}: {error}");
+    }
+}
+
+#[test]
+fn errors_go_where_the_flags_say_even_when_the_rest_is_wrong() {
+    let Err(Stop::Usage { global: Some(global), .. }) =
+        parse(words("rrun --log /tmp/log --log-format json state --nope c1"))
+    else {
+        panic!("no usage error with flags")
+    };
+    assert_eq!(global.log_file(), Some(std::path::Path::new("/tmp/log")));
+    assert_eq!(global.log_format, log::Format::Json);
+}
+
+#[test]
+fn help_pages_have_the_head_of_runc() {
+    for verb in command().get_subcommands().map(|verb| verb.get_name().to_owned()) {
+        for flag in ["-h", "--help"] {
+            let Err(Stop::Help(help)) = parse(words(&format!("rrun {verb} {flag}"))) else {
+                panic!("{verb} {flag}")
+            };
+            let text = help.to_string();
+            let head = format!("NAME:\n   rrun {verb} - ");
+            assert!(text.starts_with(&head), "{verb}: {text}");
+        }
+    }
+    let Err(Stop::Help(help)) = parse(words("rrun --help")) else { panic!("--help") };
+    let text = help.to_string();
+    assert!(text.starts_with("NAME:\n   rrun - Open Container Initiative runtime"), "{text}");
+    for hidden in ["checkpoint", "events", "restore", "update", "--criu"] {
+        assert!(!text.contains(hidden), "{hidden}: {text}");
+    }
+}

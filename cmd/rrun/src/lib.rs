@@ -1,0 +1,84 @@
+//! The command line of rrun: runc's verbs, flags, formats and exit codes, and the place where
+//! `container` and `network` are joined.
+//!
+//! A request goes [`args`] (strings become typed values, bad input stops here) → one file under
+//! [`verb`] → exit code. Errors are logged once, in [`main`].
+
+mod args;
+mod global;
+mod log;
+mod owner;
+mod target;
+mod verb;
+mod version;
+
+use std::process::ExitCode;
+
+use args::Verb;
+use global::Global;
+
+pub use args::command;
+
+/// The exit status for errors of the runtime itself, as in runc.
+const FAILURE: u8 = 1;
+/// `exec`'s, so that a caller can tell them from small statuses of the executed process.
+const EXEC_FAILURE: u8 = 255;
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    // CVE-2019-5736: the re-execution from a sealed binary belongs here, before any other work.
+    let cli = match args::parse(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(stop) => return stop.exit(),
+    };
+    if let Err(error) = log::install(&cli.global) {
+        eprintln!("{error:#}");
+        return ExitCode::from(FAILURE);
+    }
+    if cli.version {
+        print!("{}", version::text());
+        return ExitCode::SUCCESS;
+    }
+    let Some(verb) = cli.verb else {
+        return args::print_help();
+    };
+    let failure = if matches!(verb, Verb::Exec(_)) { EXEC_FAILURE } else { FAILURE };
+    match dispatch(&cli.global, verb) {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => fail(&cli.global, &error, failure),
+    }
+}
+
+/// Calls the verb. `Ok` is the exit status: the container's for what stays in the foreground.
+fn dispatch(global: &Global, verb: Verb) -> anyhow::Result<u8> {
+    match verb {
+        Verb::Create(args) => verb::create::create(global, args),
+        Verb::Run(args) => verb::run::run(global, args),
+        Verb::Exec(args) => verb::exec::exec(global, args),
+        Verb::Start(args) => verb::start::start(global, &args),
+        Verb::Kill(args) => verb::kill::kill(global, &args),
+        Verb::Delete(args) => verb::delete::delete(global, &args),
+        Verb::State(args) => verb::state::state(global, &args),
+        Verb::List(args) => verb::list::list(global, &args),
+        Verb::Ps(args) => verb::ps::ps(global, &args),
+        Verb::Pause(args) => verb::pause::pause(global, &args),
+        Verb::Resume(args) => verb::pause::resume(global, &args),
+        Verb::Spec(args) => verb::spec::spec(&args),
+        Verb::Features(args) => verb::features::features(&args),
+        Verb::Completions(args) => verb::completions::completions(&args),
+        Verb::Checkpoint(_) => verb::unsupported("checkpoint"),
+        Verb::Events(_) => verb::unsupported("events"),
+        Verb::Restore(_) => verb::unsupported("restore"),
+        Verb::Update(_) => verb::unsupported("update"),
+    }
+}
+
+/// Reports the error that ends this process: in the log and, where that is a file, on stderr too
+/// (engines show stderr to people and read the log).
+fn fail(global: &Global, error: &anyhow::Error, status: u8) -> ExitCode {
+    tracing::error!("{error:#}");
+    if global.log_file().is_some() {
+        eprintln!("{error:#}");
+    }
+    ExitCode::from(status)
+}

@@ -1,0 +1,48 @@
+//! The verbs, one file each: `args` in, exit status out.
+
+pub(crate) mod completions;
+pub(crate) mod create;
+pub(crate) mod delete;
+pub(crate) mod exec;
+pub(crate) mod features;
+pub(crate) mod kill;
+pub(crate) mod list;
+pub(crate) mod pause;
+pub(crate) mod ps;
+pub(crate) mod run;
+pub(crate) mod spec;
+pub(crate) mod start;
+pub(crate) mod state;
+
+use std::ffi::OsString;
+
+use container::ContainerId;
+
+/// The exit status of what went well.
+const SUCCESS: u8 = 0;
+
+/// The one argument of most verbs.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Id {
+    /// the name for the instance of the container
+    #[arg(value_name = "CONTAINER_ID")]
+    id: ContainerId,
+}
+
+/// not supported yet
+#[derive(Debug, clap::Args)]
+pub(crate) struct Unsupported {
+    #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    rest: Vec<OsString>,
+}
+
+/// A verb of runc that rrun does not have yet: refused whatever its arguments are.
+pub(crate) fn unsupported(verb: &str) -> anyhow::Result<u8> {
+    anyhow::bail!("rrun {verb}: not supported yet")
+}
+
+/// What a container's process ended with, as an exit status.
+fn exit_status(code: i32) -> u8 {
+    // wait(2) gives eight bits; 128+n for a signal fits too.
+    (code & 0xff) as u8
+}

@@ -1,0 +1,106 @@
+//! `rrun create`: from a bundle to an init that waits for `start`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use container::{Bundle, CreateRequest, NoNetwork, Stdio};
+
+use crate::global::Global;
+use crate::target::Target;
+use crate::verb::SUCCESS;
+
+/// create a container
+///
+/// The create command creates an instance of a container for a bundle. The bundle is a directory
+/// with a specification file named "config.json" and a root filesystem. The container's process
+/// waits for 'rrun start'.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// What `create` and `run` have in common.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Common {
+    /// the name for the instance of the container, unique on the host; or, without --bundle and
+    /// away from a config.json, the bundle
+    #[arg(value_name = "CONTAINER_ID|BUNDLE")]
+    arg: String,
+    /// the name for the instance of the container where the first argument is its bundle; defaults
+    /// to the directory's name
+    #[arg(value_name = "CONTAINER_ID")]
+    second: Option<String>,
+    /// path to the root of the bundle directory, defaults to the current directory
+    #[arg(long, short, value_name = "DIR")]
+    bundle: Option<PathBuf>,
+    /// path to an AF_UNIX socket which will receive a file descriptor referencing the master end of
+    /// the console's pseudoterminal
+    #[arg(long, value_name = "PATH")]
+    console_socket: Option<PathBuf>,
+    /// path to an AF_UNIX socket which will receive a file descriptor referencing the init process
+    #[arg(long, value_name = "PATH")]
+    pidfd_socket: Option<PathBuf>,
+    /// specify the file to write the process id to
+    #[arg(long, value_name = "FILE")]
+    pid_file: Option<PathBuf>,
+    /// do not use pivot root to jail process inside rootfs: for a rootfs on top of a ramdisk
+    #[arg(long)]
+    no_pivot: bool,
+    /// do not create a new session keyring for the container: it inherits the calling process's
+    #[arg(long)]
+    no_new_keyring: bool,
+    /// pass N additional file descriptors to the container (stdio + $LISTEN_FDS + N in total)
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    preserve_fds: u32,
+}
+
+/// `rrun create`.
+pub(crate) fn create(global: &Global, args: Args) -> anyhow::Result<u8> {
+    let story = || -> anyhow::Result<u8> {
+        let root = global.state_root()?;
+        let request = args.common.request(global, true)?;
+        container::create(&root, request, &mut NoNetwork)?;
+        Ok(SUCCESS)
+    };
+    story().context("rrun create failed")
+}
+
+impl Common {
+    /// The request that these flags make; `detach` when nobody stays with the container.
+    pub(crate) fn request(&self, global: &Global, detach: bool) -> anyhow::Result<CreateRequest> {
+        let Target { bundle, id } = self.target()?;
+        Ok(CreateRequest {
+            bundle: Bundle::load(&bundle)?,
+            id,
+            systemd_cgroup: global.systemd_cgroup,
+            rootless: global.rootless(),
+            stdio: stdio(self.console_socket.as_deref())?,
+            detach,
+            pid_file: absolute(self.pid_file.as_deref())?,
+            pidfd_socket: absolute(self.pidfd_socket.as_deref())?,
+            no_pivot: self.no_pivot,
+            no_new_keyring: self.no_new_keyring,
+            preserve_fds: self.preserve_fds,
+        })
+    }
+
+    fn target(&self) -> anyhow::Result<Target> {
+        let cwd = std::env::current_dir().context("current directory")?;
+        let bundle = self.bundle.as_deref().filter(|dir| !dir.as_os_str().is_empty());
+        Ok(Target::resolve(&cwd, bundle, &self.arg, self.second.as_deref())?)
+    }
+}
+
+/// Where the standard streams come from: `--console-socket`, else the caller.
+pub(crate) fn stdio(console_socket: Option<&Path>) -> anyhow::Result<Stdio> {
+    Ok(absolute(console_socket)?.map_or(Stdio::Inherit, Stdio::ConsoleSocket))
+}
+
+/// A path given by a person or an engine, absolute: the runtime may change its directory. An empty
+/// one is not given, as in runc.
+pub(crate) fn absolute(path: Option<&Path>) -> anyhow::Result<Option<PathBuf>> {
+    path.filter(|path| !path.as_os_str().is_empty())
+        .map(|path| std::path::absolute(path).with_context(|| format!("path {}", path.display())))
+        .transpose()
+}

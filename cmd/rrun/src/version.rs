@@ -1,0 +1,37 @@
+//! What `--version` prints.
+
+/// The version of the runtime specification that rrun follows.
+pub(crate) const SPEC: &str = "1.3.0";
+/// The version of rrun.
+pub(crate) const RRUN: &str = env!("CARGO_PKG_VERSION");
+
+/// The commit rrun was built from, where the build said so (`RRUN_COMMIT`): the build itself asks
+/// nobody, so that the same sources give the same bytes.
+pub(crate) fn commit() -> &'static str {
+    option_env!("RRUN_COMMIT").unwrap_or("unknown")
+}
+
+/// The version of the libseccomp linked in.
+pub(crate) fn libseccomp() -> Option<String> {
+    libseccomp::ScmpVersion::current().ok().map(|version| version.to_string())
+}
+
+/// runc's lines: engines read the words before the colons.
+pub(crate) fn text() -> String {
+    let mut text = format!("rrun version {RRUN}\ncommit: {}\nspec: {SPEC}\n", commit());
+    if let Some(version) = libseccomp() {
+        text.push_str(&format!("libseccomp: {version}\n"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_lines_are_those_of_runc() {
+        let text = super::text();
+        let heads: Vec<&str> =
+            text.lines().filter_map(|line| line.rsplit_once(' ')).map(|(head, _)| head).collect();
+        assert_eq!(heads, ["rrun version", "commit:", "spec:", "libseccomp:"]);
+    }
+}

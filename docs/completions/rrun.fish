@@ -1,0 +1,103 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_rrun_global_optspecs
+    string join \n debug log= log-format= root= systemd-cgroup rootless= v/version h/help
+end
+
+function __fish_rrun_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_rrun_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_rrun_using_subcommand
+    set -l cmd (__fish_rrun_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c rrun -n "__fish_rrun_needs_command" -l log -d 'set the log file to write rrun logs to (default is \'/dev/stderr\')' -r -F
+complete -c rrun -n "__fish_rrun_needs_command" -l log-format -d 'set the log format (\'text\' (default), or \'json\')' -r
+complete -c rrun -n "__fish_rrun_needs_command" -l root -d 'root directory for storage of container state (this should be located in tmpfs) [default: /run/rrun, rootless: $XDG_RUNTIME_DIR/rrun]' -r -F
+complete -c rrun -n "__fish_rrun_needs_command" -l rootless -d 'ignore cgroup permission errors (\'true\', \'false\', or \'auto\')' -r
+complete -c rrun -n "__fish_rrun_needs_command" -l debug -d 'enable debug logging'
+complete -c rrun -n "__fish_rrun_needs_command" -l systemd-cgroup -d 'enable systemd cgroup support, expects cgroupsPath to be of form "slice:prefix:name" for e.g. "system.slice:rrun:434234"'
+complete -c rrun -n "__fish_rrun_needs_command" -s v -l version -d 'print the version'
+complete -c rrun -n "__fish_rrun_needs_command" -s h -l help -d 'Print help'
+complete -c rrun -n "__fish_rrun_needs_command" -f -a "create" -d 'create a container'
+complete -c rrun -n "__fish_rrun_needs_command" -f -a "start" -d 'executes the user defined process in a created container'
+complete -c rrun -n "__fish_rrun_needs_command" -f -a "run" -d 'create and run a container'
+complete -c rrun -n "__fish_rrun_needs_command" -f -a "exec" -d 'execute new process inside the container'
+complete -c rrun -n "__fish_rrun_needs_command" -f -a "kill" -d 'kill sends the specified signal (default: SIGTERM) to the container\'s init process'
+complete -c rrun -n "__fish_rrun_needs_command" -f -a "delete" -d 'delete any resources held by the container often used with detached container'
+complete -c rrun -n "__fish_rrun_needs_command" -f -a "state" -d 'output the state of a container'
+complete -c rrun -n "__fish_rrun_needs_command" -f -a "list" -d 'lists containers started by rrun with the given root'
+complete -c rrun -n "__fish_rrun_needs_command" -f -a "ps" -d 'ps displays the processes running inside a container'
+complete -c rrun -n "__fish_rrun_needs_command" -f -a "pause" -d 'pause suspends all processes inside the container'
+complete -c rrun -n "__fish_rrun_needs_command" -f -a "resume" -d 'resumes all processes that have been previously paused'
+complete -c rrun -n "__fish_rrun_needs_command" -f -a "spec" -d 'create a new specification file'
+complete -c rrun -n "__fish_rrun_needs_command" -f -a "features" -d 'show the enabled features'
+complete -c rrun -n "__fish_rrun_needs_command" -f -a "completions" -d 'print the completions of a shell'
+complete -c rrun -n "__fish_rrun_using_subcommand create" -s b -l bundle -d 'path to the root of the bundle directory, defaults to the current directory' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand create" -l console-socket -d 'path to an AF_UNIX socket which will receive a file descriptor referencing the master end of the console\'s pseudoterminal' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand create" -l pidfd-socket -d 'path to an AF_UNIX socket which will receive a file descriptor referencing the init process' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand create" -l pid-file -d 'specify the file to write the process id to' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand create" -l preserve-fds -d 'pass N additional file descriptors to the container (stdio + $LISTEN_FDS + N in total)' -r
+complete -c rrun -n "__fish_rrun_using_subcommand create" -l no-pivot -d 'do not use pivot root to jail process inside rootfs: for a rootfs on top of a ramdisk'
+complete -c rrun -n "__fish_rrun_using_subcommand create" -l no-new-keyring -d 'do not create a new session keyring for the container: it inherits the calling process\'s'
+complete -c rrun -n "__fish_rrun_using_subcommand create" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rrun -n "__fish_rrun_using_subcommand start" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rrun -n "__fish_rrun_using_subcommand run" -s b -l bundle -d 'path to the root of the bundle directory, defaults to the current directory' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand run" -l console-socket -d 'path to an AF_UNIX socket which will receive a file descriptor referencing the master end of the console\'s pseudoterminal' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand run" -l pidfd-socket -d 'path to an AF_UNIX socket which will receive a file descriptor referencing the init process' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand run" -l pid-file -d 'specify the file to write the process id to' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand run" -l preserve-fds -d 'pass N additional file descriptors to the container (stdio + $LISTEN_FDS + N in total)' -r
+complete -c rrun -n "__fish_rrun_using_subcommand run" -l no-pivot -d 'do not use pivot root to jail process inside rootfs: for a rootfs on top of a ramdisk'
+complete -c rrun -n "__fish_rrun_using_subcommand run" -l no-new-keyring -d 'do not create a new session keyring for the container: it inherits the calling process\'s'
+complete -c rrun -n "__fish_rrun_using_subcommand run" -s d -l detach -d 'detach from the container\'s process'
+complete -c rrun -n "__fish_rrun_using_subcommand run" -l keep -d 'do not delete the container after it exits'
+complete -c rrun -n "__fish_rrun_using_subcommand run" -l no-subreaper -d 'disable the use of the subreaper used to reap reparented processes'
+complete -c rrun -n "__fish_rrun_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rrun -n "__fish_rrun_using_subcommand exec" -l console-socket -d 'path to an AF_UNIX socket which will receive a file descriptor referencing the master end of the console\'s pseudoterminal' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand exec" -l pidfd-socket -d 'path to an AF_UNIX socket which will receive a file descriptor referencing the exec process' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand exec" -l cwd -d 'current working directory in the container' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand exec" -s e -l env -d 'set environment variables' -r
+complete -c rrun -n "__fish_rrun_using_subcommand exec" -s u -l user -d 'UID (format: <uid>[:<gid>])' -r
+complete -c rrun -n "__fish_rrun_using_subcommand exec" -s g -l additional-gids -d 'additional gids' -r
+complete -c rrun -n "__fish_rrun_using_subcommand exec" -l process-label -d 'set the asm process label for the process commonly used with selinux' -r
+complete -c rrun -n "__fish_rrun_using_subcommand exec" -l apparmor -d 'set the apparmor profile for the process' -r
+complete -c rrun -n "__fish_rrun_using_subcommand exec" -s c -l cap -d 'add a capability to the bounding set for the process' -r
+complete -c rrun -n "__fish_rrun_using_subcommand exec" -l pid-file -d 'specify the file to write the process id to' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand exec" -s p -l process -d 'path to the process.json' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand exec" -l preserve-fds -d 'pass N additional file descriptors to the container (stdio + $LISTEN_FDS + N in total)' -r
+complete -c rrun -n "__fish_rrun_using_subcommand exec" -l cgroup -d 'run the process in an (existing) sub-cgroup(s). Format is [<controller>:]<cgroup>' -r
+complete -c rrun -n "__fish_rrun_using_subcommand exec" -s t -l tty -d 'allocate a pseudo-TTY'
+complete -c rrun -n "__fish_rrun_using_subcommand exec" -l no-new-privs -d 'set the no new privileges value for the process'
+complete -c rrun -n "__fish_rrun_using_subcommand exec" -s d -l detach -d 'detach from the container\'s process'
+complete -c rrun -n "__fish_rrun_using_subcommand exec" -l ignore-paused -d 'allow exec in a paused container'
+complete -c rrun -n "__fish_rrun_using_subcommand exec" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rrun -n "__fish_rrun_using_subcommand kill" -s a -l all
+complete -c rrun -n "__fish_rrun_using_subcommand kill" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rrun -n "__fish_rrun_using_subcommand delete" -s f -l force -d 'forcibly deletes the container if it is still running (uses SIGKILL)'
+complete -c rrun -n "__fish_rrun_using_subcommand delete" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rrun -n "__fish_rrun_using_subcommand state" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rrun -n "__fish_rrun_using_subcommand list" -s f -l format -d 'select one of: table or json' -r
+complete -c rrun -n "__fish_rrun_using_subcommand list" -s q -l quiet -d 'display only container IDs'
+complete -c rrun -n "__fish_rrun_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rrun -n "__fish_rrun_using_subcommand ps" -s f -l format -d 'select one of: table or json' -r
+complete -c rrun -n "__fish_rrun_using_subcommand ps" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rrun -n "__fish_rrun_using_subcommand pause" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rrun -n "__fish_rrun_using_subcommand resume" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rrun -n "__fish_rrun_using_subcommand spec" -s b -l bundle -d 'path to the root of the bundle directory' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand spec" -l rootless -d 'generate a configuration for a rootless container'
+complete -c rrun -n "__fish_rrun_using_subcommand spec" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rrun -n "__fish_rrun_using_subcommand features" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rrun -n "__fish_rrun_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
