@@ -4,6 +4,8 @@ use rrun_tests::{Lab, eventually};
 use serde_json::{Value, json};
 use std::time::Duration;
 
+use crate::{leftovers, wait_output};
+
 /// A bundle that sleeps until it is killed.
 const SLEEP: [&str; 2] = ["sleep", "1000"];
 
@@ -284,24 +286,4 @@ fn many_short_runs_never_hang() {
         assert_eq!(lab.rrun(["run", "--bundle", bundle.arg(), &format!("c{i}")]).code(), 0);
     }
     leftovers(&lab, &before);
-}
-
-/// Nothing is left but the root folder that the first container made.
-fn leftovers(lab: &Lab, before: &rrun_tests::Snapshot) {
-    let after = lab.snapshot();
-    let left: Vec<&str> = after
-        .since(before)
-        .into_iter()
-        .filter(|line| !["file /run/rrun", "file /run/runc", "file /run/crun"].contains(line))
-        .collect();
-    assert!(left.is_empty(), "left behind:\n  {}", left.join("\n  "));
-    let lost = before.since(&after);
-    assert!(lost.is_empty(), "lost:\n  {}", lost.join("\n  "));
-}
-
-/// Waits until `output` holds `text`.
-#[track_caller]
-fn wait_output(output: impl Fn() -> String, text: &str) {
-    let came = eventually(Duration::from_secs(20), || output().contains(text));
-    assert!(came, "no {text:?} in {:?}", output());
 }

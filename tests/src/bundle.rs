@@ -1,7 +1,7 @@
 //! Bundles with a rootfs of busybox and the tests' own tools.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -135,6 +135,7 @@ pub fn make_rootfs(root: &Path) {
     for folder in ["bin", "dev", "etc", "proc", "root", "sys", "tmp", "www", "var"] {
         fs::create_dir_all(root.join(folder)).expect("rootfs folder");
     }
+    fs::set_permissions(root.join("tmp"), fs::Permissions::from_mode(0o1777)).expect("chmod");
     copy(Path::new("/bin/busybox"), &root.join("bin/busybox"));
     copy(&tool("probe"), &root.join("bin/probe"));
     for applet in APPLETS {
