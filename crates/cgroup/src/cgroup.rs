@@ -1,0 +1,166 @@
+//! One container's groups.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::controller::Controller;
+use crate::error::{Error, Result};
+use crate::hierarchies::{Hierarchies, Mode};
+use crate::location;
+
+/// Who makes and removes a container's groups.
+///
+/// The two differ in where the groups lie and in `create` and `remove`; limits, devices, joining,
+/// freezing, killing and statistics are the same files. A systemd driver thus makes its scope over
+/// D-Bus, asks systemd for its path and hands it to [`Cgroup::from_paths`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Driver {
+    /// Directories in cgroupfs.
+    #[default]
+    Cgroupfs,
+    /// Transient systemd scopes: the caller refuses it until it is there.
+    Systemd,
+}
+
+/// How to treat a container's groups.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Go on without a group that may not be made or joined, provided that `linux.cgroupsPath` is
+    /// absent and no limit asks for it.
+    pub rootless: bool,
+}
+
+/// A directory in one hierarchy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Group {
+    pub(crate) controllers: Vec<Controller>,
+    pub(crate) dir: PathBuf,
+    pub(crate) mount: PathBuf,
+}
+
+/// One container's groups: one directory per v1 hierarchy, or the one of the unified hierarchy.
+///
+/// A value is only a set of paths; nothing happens to them before [`Cgroup::create`] and dropping
+/// the value removes nothing.
+#[derive(Clone, Debug)]
+pub struct Cgroup {
+    pub(crate) mode: Mode,
+    pub(crate) groups: Vec<Group>,
+    pub(crate) options: Options,
+    /// `linux.cgroupsPath` is set: lack of permission is then always an error.
+    pub(crate) explicit: bool,
+    pub(crate) denied: Vec<Controller>,
+    /// Directories made by [`Cgroup::create`], parents first.
+    pub(crate) created: Vec<PathBuf>,
+}
+
+impl Cgroup {
+    /// The groups of the container `id`, with runc's rules for `linux.cgroupsPath`: an absolute
+    /// path starts at the hierarchy's root mount, a relative one at the caller's own group, and
+    /// without one the group is the id below (v1) or beside (v2) the caller's own. `..` never
+    /// leaves the base.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CgroupsPath`] when the path names no group of its own, [`Error::NoMountpoint`]
+    /// when v1 lacks the devices controller.
+    pub fn new(
+        hierarchies: &Hierarchies,
+        cgroups_path: Option<&Path>,
+        id: &str,
+        options: Options,
+    ) -> Result<Self> {
+        let explicit = cgroups_path.is_some_and(|path| !path.as_os_str().is_empty());
+        Ok(Self {
+            mode: hierarchies.mode(),
+            groups: location::locate(hierarchies, cgroups_path, id)?,
+            options,
+            explicit,
+            denied: Vec::new(),
+            created: Vec::new(),
+        })
+    }
+
+    /// The groups recorded in a container's state, see [`Cgroup::paths`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OutsideMount`] for a path that is not below the mount of its controller: a state
+    /// file must not direct writes elsewhere.
+    pub fn from_paths(
+        hierarchies: &Hierarchies,
+        paths: &BTreeMap<String, PathBuf>,
+        options: Options,
+    ) -> Result<Self> {
+        let mut groups: Vec<Group> = Vec::new();
+        for controller in Controller::ALL {
+            let Some(dir) = paths.get(controller.as_str()) else { continue };
+            let outside =
+                || Error::OutsideMount { controller: controller.to_string(), path: dir.clone() };
+            let mount = hierarchies.mount(controller).ok_or_else(outside)?;
+            let inner = dir.strip_prefix(&mount.point).map_err(|_| outside())?;
+            if location::clean(inner) != inner || inner.as_os_str().is_empty() {
+                return Err(outside());
+            }
+            match groups.iter_mut().find(|group| group.dir == *dir) {
+                Some(group) => group.controllers.push(controller),
+                None => groups.push(Group {
+                    controllers: vec![controller],
+                    dir: dir.clone(),
+                    mount: mount.point.clone(),
+                }),
+            }
+        }
+        Ok(Self {
+            mode: hierarchies.mode(),
+            groups,
+            options,
+            explicit: true,
+            denied: Vec::new(),
+            created: Vec::new(),
+        })
+    }
+
+    /// Controller to directory, as runc's `cgroup_paths`: the unified hierarchy has the empty key,
+    /// systemd's `name=systemd`.
+    pub fn paths(&self) -> BTreeMap<String, PathBuf> {
+        let keys = |group: &Group| {
+            let dir = group.dir.clone();
+            let names = group.controllers.clone().into_iter();
+            names.map(move |controller| (controller.as_str().to_owned(), dir.clone()))
+        };
+        self.groups.iter().flat_map(keys).collect()
+    }
+
+    /// v1 (or hybrid) or v2.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The directory that holds a controller's files; on v2 the one directory for all.
+    pub fn dir(&self, controller: Controller) -> Option<&Path> {
+        let wanted = match self.mode {
+            Mode::V1 => controller,
+            Mode::V2 => Controller::Unified,
+        };
+        let mut groups = self.groups.iter();
+        groups.find(|group| group.controllers.contains(&wanted)).map(|group| group.dir.as_path())
+    }
+
+    /// The controllers that [`Cgroup::create`] went without for lack of permission. When not
+    /// empty the caller should warn about a container without a pid namespace of its own: its
+    /// processes cannot all be found.
+    pub fn denied(&self) -> &[Controller] {
+        &self.denied
+    }
+
+    /// Whether the container's group exists (on v1 the devices one stands for all, as in runc).
+    pub fn exists(&self) -> bool {
+        self.dir(Controller::Devices).is_some_and(Path::exists)
+    }
+
+    /// The directory in which the container's processes are listed.
+    pub(crate) fn procs_dir(&self) -> Option<&Path> {
+        self.dir(Controller::Devices).or_else(|| self.groups.first().map(|g| g.dir.as_path()))
+    }
+}

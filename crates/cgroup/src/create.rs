@@ -1,0 +1,200 @@
+//! Making a container's groups.
+
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use oci_spec::runtime::LinuxResources;
+
+use crate::cgroup::{Cgroup, Group};
+use crate::controller::Controller;
+use crate::error::{Error, Result};
+use crate::hierarchies::Mode;
+use crate::limits;
+use crate::{cpuset, file};
+
+impl Cgroup {
+    /// Makes the groups, with the levels above them that are missing. `resources` only decides
+    /// what must be right at birth: the cpuset on v1, threaded mode and rootless leave on v2;
+    /// limits are written by [`Cgroup::set_limits`]. On failure what was made is removed again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotEmpty`] and [`Error::Frozen`] when the group exists and is in use,
+    /// [`Error::Path`] when a directory cannot be made (see [`Error::is_permission`]),
+    /// [`Error::RootlessLimits`], [`Error::Threaded`].
+    pub fn create(&mut self, resources: &LinuxResources) -> Result<()> {
+        let made = match self.mode {
+            Mode::V1 => self.create_v1(resources),
+            Mode::V2 => self.create_v2(resources),
+        };
+        if made.is_err() {
+            self.undo_create();
+        }
+        made
+    }
+
+    /// Removes the directories that [`Cgroup::create`] of this value made, the levels above the
+    /// container's own included, as far as nothing else uses them. For the failure path of the
+    /// same process; `delete` uses [`Cgroup::remove`].
+    pub fn undo_create(&mut self) {
+        for dir in self.created.drain(..).rev() {
+            // A level above that meanwhile has other groups stays: they own it now as well.
+            let _ = std::fs::remove_dir(&dir);
+        }
+    }
+
+    fn create_v1(&mut self, resources: &LinuxResources) -> Result<()> {
+        let groups = std::mem::take(&mut self.groups);
+        for group in groups {
+            match self.create_group(&group, resources) {
+                Ok(()) => self.groups.push(group),
+                Err(error) if self.may_ignore(&error) => {
+                    self.denied.extend(&group.controllers);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn create_group(&mut self, group: &Group, resources: &LinuxResources) -> Result<()> {
+        let is_new = make(&group.dir, &group.mount, &mut self.created)?;
+        if !is_new && group.controllers.contains(&Controller::Devices) {
+            refuse_occupied(&group.dir)?;
+        }
+        if !is_new
+            && group.controllers.contains(&Controller::Freezer)
+            && crate::freezer::is_frozen_v1(&group.dir)?
+        {
+            return Err(Error::Frozen);
+        }
+        if group.controllers.contains(&Controller::Cpuset) {
+            let cpu = resources.cpu().as_ref();
+            let given = |value: Option<&Option<String>>| {
+                value
+                    .and_then(|value| value.as_deref())
+                    .filter(|value| !value.is_empty())
+                    .map(str::to_owned)
+            };
+            let cpus = given(cpu.map(|cpu| cpu.cpus()));
+            let mems = given(cpu.map(|cpu| cpu.mems()));
+            let given = [cpus.as_deref(), mems.as_deref()];
+            cpuset::inherit(&group.dir, &group.mount, is_new, given)?;
+        }
+        Ok(())
+    }
+
+    /// Lack of permission is no error for a rootless container that did not ask for a certain
+    /// place. Should a limit need the group, writing it fails with [`Error::Unavailable`].
+    fn may_ignore(&self, error: &Error) -> bool {
+        self.options.rootless && !self.explicit && error.is_permission()
+    }
+
+    fn create_v2(&mut self, resources: &LinuxResources) -> Result<()> {
+        let Some(group) = self.groups.first().cloned() else { return Err(Error::NotMounted) };
+        match self.create_unified(&group, resources) {
+            Err(error) if self.may_ignore(&error) => {
+                if limits::any(resources) {
+                    return Err(Error::RootlessLimits(Box::new(error)));
+                }
+                self.denied.append(&mut self.groups.remove(0).controllers);
+                self.undo_create();
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    fn create_unified(&mut self, group: &Group, resources: &LinuxResources) -> Result<()> {
+        let is_new = make(&group.dir, &group.mount, &mut self.created)?;
+        if !is_new {
+            refuse_occupied(&group.dir)?;
+            if crate::freezer::is_frozen_v2(&group.dir)? {
+                return Err(Error::Frozen);
+            }
+        }
+        enable_controllers(&group.dir, &group.mount)?;
+        check_type(&group.dir, resources)
+    }
+}
+
+/// Makes `dir` and what is missing between it and `mount`, noting each new directory. `false`: it
+/// was there. Tries the last level first, since all others mostly exist.
+fn make(dir: &Path, mount: &Path, created: &mut Vec<PathBuf>) -> Result<bool> {
+    let made = match file::mkdir(dir) {
+        Err(error) if error.errno() == Some(Errno::ENOENT) && dir != mount => {
+            let parent = dir.parent().ok_or(error)?;
+            make(parent, mount, created)?;
+            file::mkdir(dir)?
+        }
+        result => result?,
+    };
+    if made {
+        created.push(dir.to_owned());
+    }
+    Ok(made)
+}
+
+fn refuse_occupied(dir: &Path) -> Result<()> {
+    match crate::procs::all_pids(dir) {
+        Ok(pids) if pids.is_empty() => Ok(()),
+        Ok(pids) => Err(Error::NotEmpty(pids.len())),
+        // It vanished while being read: some other container's end.
+        Err(error) if error.is_gone() => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// v2: every level above `dir` hands all the controllers that the root has to the levels below.
+/// A controller that cannot be enabled shows when a limit of it is written.
+fn enable_controllers(dir: &Path, mount: &Path) -> Result<()> {
+    let available = file::read_value(&mount.join("cgroup.controllers"))?;
+    let Some(parent) = dir.parent() else { return Ok(()) };
+    if lacks(parent, &available)?.is_empty() {
+        return Ok(());
+    }
+    let inner = parent.strip_prefix(mount).unwrap_or(Path::new(""));
+    let mut level = mount.to_owned();
+    let mut names = inner.iter();
+    loop {
+        let lacking = lacks(&level, &available)?;
+        let control = level.join("cgroup.subtree_control");
+        if !lacking.is_empty() && file::write(&control, &lacking.join(" ")).is_err() {
+            // One refusal rejects the whole line; see which of them the kernel does take.
+            for controller in &lacking {
+                let _ = file::write(&control, controller);
+            }
+        }
+        match names.next() {
+            Some(name) => level.push(name),
+            None => return Ok(()),
+        }
+    }
+}
+
+/// `+NAME` for each available controller that a level does not hand down yet.
+fn lacks(level: &Path, available: &str) -> Result<Vec<String>> {
+    let enabled = file::read_value(&level.join("cgroup.subtree_control"))?;
+    let is_enabled = |name: &&str| enabled.split_ascii_whitespace().any(|have| have == *name);
+    let lacking = available.split_ascii_whitespace().filter(|name| !is_enabled(name));
+    Ok(lacking.map(|name| format!("+{name}")).collect())
+}
+
+/// v2: below a group with processes of its own only threaded groups work, and those only take
+/// the controllers that know threads (cgroups(7), "Thread mode").
+fn check_type(dir: &Path, resources: &LinuxResources) -> Result<()> {
+    let path = dir.join("cgroup.type");
+    let state = match file::read_value(&path) {
+        Ok(state) => state,
+        // Not in the root group, nor before Linux 4.14.
+        Err(error) if error.is_gone() => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    match state.as_str() {
+        "domain invalid" if !limits::any_domain(resources) => file::write(&path, "threaded"),
+        "domain invalid" | "domain threaded" | "threaded" if limits::any_domain(resources) => {
+            Err(Error::Threaded { path: dir.to_owned(), state })
+        }
+        _ => Ok(()),
+    }
+}
