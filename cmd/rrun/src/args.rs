@@ -7,7 +7,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::global::Global;
-use crate::{FAILURE, log, verb};
+use crate::{FAILURE, log, output, verb};
 
 /// What a person sees first.
 const ABOUT: &str = "Open Container Initiative runtime with Docker-style networking built in";
@@ -123,7 +123,7 @@ impl Stop {
                     crate::fail(&global, &anyhow::anyhow!(message), FAILURE)
                 }
                 _ => {
-                    eprintln!("{message}");
+                    output::complain(&message);
                     ExitCode::from(FAILURE)
                 }
             },
@@ -131,12 +131,9 @@ impl Stop {
     }
 }
 
-/// Prints the help page, which is what rrun does without a verb.
-pub(crate) fn print_help() -> ExitCode {
-    match command().print_help() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::from(FAILURE),
-    }
+/// The help page, which is what rrun prints without a verb.
+pub(crate) fn help() -> String {
+    command().render_help().to_string()
 }
 
 #[cfg(test)]

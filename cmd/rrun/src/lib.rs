@@ -7,6 +7,7 @@
 mod args;
 mod global;
 mod log;
+mod output;
 mod owner;
 mod target;
 mod verb;
@@ -32,18 +33,16 @@ pub fn main() -> ExitCode {
         Err(stop) => return stop.exit(),
     };
     if let Err(error) = log::install(&cli.global) {
-        eprintln!("{error:#}");
+        output::complain(&format!("{error:#}"));
         return ExitCode::from(FAILURE);
     }
-    if cli.version {
-        print!("{}", version::text());
-        return ExitCode::SUCCESS;
-    }
-    let Some(verb) = cli.verb else {
-        return args::print_help();
+    let failure = if matches!(cli.verb, Some(Verb::Exec(_))) { EXEC_FAILURE } else { FAILURE };
+    let outcome = match cli.verb {
+        _ if cli.version => output::print(&version::text()).map(|()| 0),
+        None => output::print(&args::help()).map(|()| 0),
+        Some(verb) => dispatch(&cli.global, verb),
     };
-    let failure = if matches!(verb, Verb::Exec(_)) { EXEC_FAILURE } else { FAILURE };
-    match dispatch(&cli.global, verb) {
+    match outcome {
         Ok(status) => ExitCode::from(status),
         Err(error) => fail(&cli.global, &error, failure),
     }
@@ -78,7 +77,7 @@ fn dispatch(global: &Global, verb: Verb) -> anyhow::Result<u8> {
 fn fail(global: &Global, error: &anyhow::Error, status: u8) -> ExitCode {
     tracing::error!("{error:#}");
     if global.log_file().is_some() {
-        eprintln!("{error:#}");
+        output::complain(&format!("{error:#}"));
     }
     ExitCode::from(status)
 }

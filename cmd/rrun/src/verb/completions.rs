@@ -1,5 +1,6 @@
 //! `rrun completions`.
 
+use crate::output;
 use crate::verb::SUCCESS;
 
 /// print the completions of a shell
@@ -41,6 +42,6 @@ pub(crate) fn completions(args: &Args) -> anyhow::Result<u8> {
         Shell::Fish => include_str!("../../../../docs/completions/rrun.fish"),
         Shell::Zsh => include_str!("../../../../docs/completions/_rrun"),
     };
-    print!("{text}");
+    output::print(text)?;
     Ok(SUCCESS)
 }

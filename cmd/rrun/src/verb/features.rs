@@ -1,9 +1,10 @@
 //! `rrun features` (runtime-spec, features.md and features-linux.md).
 
+use libseccomp::{ScmpAction, ScmpArch, ScmpFilterContext};
 use serde_json::{Value, json};
 
 use crate::verb::SUCCESS;
-use crate::version;
+use crate::{output, version};
 
 /// show the enabled features
 ///
@@ -14,7 +15,7 @@ pub(crate) struct Args {}
 
 /// `rrun features`.
 pub(crate) fn features(_: &Args) -> anyhow::Result<u8> {
-    println!("{:#}", document());
+    output::print(&format!("{:#}\n", document()))?;
     Ok(SUCCESS)
 }
 
@@ -77,7 +78,7 @@ fn seccomp() -> Value {
             "SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_LE", "SCMP_CMP_LT",
             "SCMP_CMP_MASKED_EQ", "SCMP_CMP_NE",
         ],
-        "archs": ARCHS,
+        "archs": archs(),
         "knownFlags": FLAGS,
         "supportedFlags": supported_flags(libseccomp::get_api()),
     })
@@ -100,6 +101,14 @@ fn supported_flags(api: u32) -> Vec<&'static str> {
         .filter(|(_, level)| api >= *level)
         .map(|(flag, _)| *flag)
         .collect()
+}
+
+/// The architectures of the runtime-spec that the libseccomp linked in can filter for.
+fn archs() -> Vec<&'static str> {
+    let Ok(mut filter) = ScmpFilterContext::new(ScmpAction::Allow) else { return Vec::new() };
+    let mut known =
+        |name: &&str| name.parse::<ScmpArch>().is_ok_and(|arch| filter.add_arch(arch).is_ok());
+    ARCHS.iter().copied().filter(|name| known(name)).collect()
 }
 
 const ARCHS: &[&str] = &[

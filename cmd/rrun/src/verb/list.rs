@@ -6,6 +6,7 @@ use anyhow::Context;
 use container::StateRoot;
 
 use crate::global::Global;
+use crate::output;
 use crate::verb::SUCCESS;
 use crate::verb::state::Report;
 
@@ -46,16 +47,12 @@ impl std::str::FromStr for Format {
 /// `rrun list`.
 pub(crate) fn list(global: &Global, args: &Args) -> anyhow::Result<u8> {
     let reports = reports(&global.state_root()?, global.root_is_set())?;
-    if args.quiet {
-        for report in &reports {
-            println!("{}", report.id);
-        }
-        return Ok(SUCCESS);
-    }
-    match args.format {
-        Format::Table => print!("{}", table(&reports)),
-        Format::Json => println!("{}", json(&reports)?),
-    }
+    let text = match args.format {
+        _ if args.quiet => reports.iter().map(|report| format!("{}\n", report.id)).collect(),
+        Format::Table => table(&reports),
+        Format::Json => json(&reports)?,
+    };
+    output::print(&text)?;
     Ok(SUCCESS)
 }
 
@@ -71,7 +68,7 @@ fn reports(root: &StateRoot, root_is_set: bool) -> anyhow::Result<Vec<Report>> {
     for entry in root.list()? {
         match entry.container.map_err(anyhow::Error::from).and_then(|c| Report::of(&c)) {
             Ok(report) => reports.push(report),
-            Err(error) => eprintln!("load container {}: {error:#}", entry.id),
+            Err(error) => output::complain(&format!("load container {}: {error:#}", entry.id)),
         }
     }
     Ok(reports)
@@ -80,9 +77,9 @@ fn reports(root: &StateRoot, root_is_set: bool) -> anyhow::Result<Vec<Report>> {
 /// A JSON array in one line; `null` where there is nothing, as runc prints it.
 pub(crate) fn json<T: serde::Serialize>(items: &[T]) -> serde_json::Result<String> {
     if items.is_empty() {
-        return Ok("null".to_owned());
+        return Ok("null\n".to_owned());
     }
-    serde_json::to_string(items)
+    serde_json::to_string(items).map(|array| array + "\n")
 }
 
 const HEAD: [&str; 6] = ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"];
@@ -147,7 +144,7 @@ mod tests {
             table(&[]),
             "ID          PID         STATUS      BUNDLE      CREATED     OWNER\n"
         );
-        assert_eq!(json::<Report>(&[]).unwrap(), "null");
+        assert_eq!(json::<Report>(&[]).unwrap(), "null\n");
     }
 
     #[test]
@@ -156,7 +153,7 @@ mod tests {
         assert!(
             json.starts_with(r#"[{"ociVersion":"1.3.0","id":"c1","pid":42,"status":"running","#)
         );
-        assert!(!json.contains('\n'));
+        assert_eq!(json.matches('\n').count(), 1);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::process::Command;
 use anyhow::{Context, bail};
 
 use crate::global::Global;
+use crate::output;
 use crate::verb::SUCCESS;
 use crate::verb::list::{self, Format};
 
@@ -29,10 +30,10 @@ pub(crate) fn ps(global: &Global, args: &Args) -> anyhow::Result<u8> {
         bail!("rrun: \"ps\" requires a minimum of 1 argument(s)");
     };
     let pids = global.state_root()?.load(&id.parse()?)?.pids()?;
-    match args.format {
-        Format::Json => println!("{}", list::json(&pids)?),
-        Format::Table => print!("{}", filter(&host_ps(options)?, &pids)?),
-    }
+    output::print(&match args.format {
+        Format::Json => list::json(&pids)?,
+        Format::Table => filter(&host_ps(options)?, &pids)?,
+    })?;
     Ok(SUCCESS)
 }
 

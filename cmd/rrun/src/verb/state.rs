@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::global::Global;
 use crate::verb::{Id, SUCCESS};
-use crate::{owner, version};
+use crate::{output, owner, version};
 
 /// output the state of a container
 ///
@@ -67,7 +67,7 @@ impl Report {
 /// `rrun state`.
 pub(crate) fn state(global: &Global, args: &Args) -> anyhow::Result<u8> {
     let container = global.state_root()?.load(&args.container.id)?;
-    println!("{}", serde_json::to_string_pretty(&Report::of(&container)?)?);
+    output::print(&format!("{}\n", serde_json::to_string_pretty(&Report::of(&container)?)?))?;
     Ok(SUCCESS)
 }
 
