@@ -28,6 +28,8 @@ mod options;
 mod pivot;
 mod plan;
 mod safe_path;
+#[cfg(test)]
+mod tests;
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
