@@ -28,6 +28,19 @@ use serde_json::{Value, json};
 
 use super::{CgroupView, Mounted, PlanContext, RootfsError, RootfsPlan};
 
+/// Makes the machine read-only but for the bundle, with a `/dev` of its own: code that is wrong enough to leave the
+/// rootfs then fails, and harms nothing.
+const PROTECT: &str = r#"
+    mount --bind . "$PWD"
+    cd "$PWD"
+    mount -o remount,bind,ro /
+    mkdir devices
+    mount -t tmpfs t devices
+    cp -a /dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty devices
+    mount -n --move devices /dev
+    rmdir devices
+"#;
+
 /// Stays in the outer namespace, and sees whether a mount of the inner one came out.
 const OUTER: &str = r#"
     before=$(cat /proc/self/mountinfo)
@@ -67,7 +80,7 @@ fn run(path: &str, namespaces: &[&str], before: &str, body: fn(&mut Sandbox)) {
     make_bundle(folder.path());
     let host_before = listing(&folder.path().join("outside"));
     let name = path.split_once("::").unwrap().1;
-    let script = format!("set -e; {before}\n{OUTER}");
+    let script = format!("set -e; {PROTECT}\n{before}\n{OUTER}");
     let status = Command::new("unshare")
         .args(["--mount", "sh", "-c", &script, "sh"])
         .args(namespaces)
