@@ -1,11 +1,11 @@
 //! Mounting one entry of `mounts`.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::path::Path;
 
 use libc::c_ulong;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, FileType, PROC_SUPER_MAGIC};
+use rustix::fs::{CWD, FileType, PROC_SUPER_MAGIC, XattrFlags};
 use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags as Attr, MoveMountFlags, OpenTreeFlags};
 
@@ -48,7 +48,7 @@ impl RootfsPlan {
                 entry.attach_bind(root, tree)?
             }
             MountKind::Cgroup => return self.attach_cgroup(entry, root).map(|()| None),
-            MountKind::Filesystem(_) => self.attach_filesystem(entry, root)?,
+            MountKind::Filesystem(fs_type) => self.attach_filesystem(fs_type, entry, root)?,
         };
         change_propagation(mount.as_fd(), &entry.options.propagation, &entry.destination)?;
         Ok(entry.is_read_only_later().then_some(mount))
@@ -81,43 +81,46 @@ impl RootfsPlan {
         }
     }
 
-    fn attach_filesystem(&self, entry: &MountEntry, root: &RootDir) -> Result<OwnedFd, Cause> {
-        let MountKind::Filesystem(fs_type) = &entry.kind else {
-            return Err(Cause::NotProc(entry.destination.clone()));
-        };
+    fn attach_filesystem(
+        &self,
+        fs_type: &CStr,
+        entry: &MountEntry,
+        root: &RootDir,
+    ) -> Result<OwnedFd, Cause> {
         let (target, inherited_mode) = entry.filesystem_target(root)?;
-        let later = entry.is_read_only_later();
-        let filesystem = NewFilesystem {
-            fs_type,
-            source: &entry.source,
-            flags: entry.options.set & !if later { libc::MS_RDONLY } else { 0 },
-        };
+        let later = if entry.is_read_only_later() { libc::MS_RDONLY } else { 0 };
+        let filesystem =
+            NewFilesystem { fs_type, source: &entry.source, flags: entry.options.set & !later };
         let label = self.mount_label.as_ref();
-        let as_option =
-            label.filter(|_| !["proc", "sysfs", "mqueue"].iter().any(|name| entry.is_type(name)));
-        let options = inherited_mode.iter().chain(&entry.options.data).chain(as_option);
-        let mount = filesystem.create(options)?;
-        if entry.options.copy_up {
-            copy_up(target.as_fd(), mount.as_fd(), &entry.destination)?;
-        }
-        move_mount(mount.as_fd(), target.as_fd(), &entry.destination)?;
-        if let Some(FsOption { value: Some(label), .. }) = label
-            && entry.is_type("mqueue")
+        let unlabelled = ["proc", "sysfs", "mqueue"].iter().any(|name| entry.is_type(name));
+        let context = label.filter(|_| !unlabelled);
+        let options = inherited_mode.iter().chain(&entry.options.data).chain(context);
+        let mount = if entry.options.copy_up || filesystem.can_be_detached(options.clone()) {
+            let mount = filesystem.create(options)?;
+            if entry.options.copy_up {
+                copy_up(target.as_fd(), mount.as_fd(), &entry.destination)?;
+            }
+            move_mount(mount.as_fd(), target.as_fd(), &entry.destination)?;
+            mount
+        } else {
+            let location = root.location(target.as_fd())?;
+            filesystem.mount_on(target.as_fd(), options)?;
+            root.reopen(&location)?
+        };
+        if entry.is_type("mqueue")
+            && let Some(value) = label.and_then(|label| label.value.as_ref())
         {
-            // mqueue takes no context= option; its root inode takes the label.
-            let path = proc_path(mount.as_fd());
-            rustix::fs::setxattr(
-                &path,
-                c"security.selinux",
-                label.to_bytes(),
-                rustix::fs::XattrFlags::empty(),
-            )
-            .map_err(|errno| {
-                CallError::new("setxattr security.selinux", &entry.destination, errno)
-            })?;
+            set_file_label(mount.as_fd(), value, &entry.destination)?;
         }
         Ok(mount)
     }
+}
+
+/// Gives the root inode of a mqueue its SELinux label: it takes no `context=` option.
+fn set_file_label(mount: BorrowedFd<'_>, label: &CStr, path: &Path) -> Result<(), CallError> {
+    let flags = XattrFlags::empty();
+    rustix::fs::setxattr(proc_path(mount), c"security.selinux", label.to_bytes(), flags)
+        .map_err(|errno| CallError::new("setxattr security.selinux", path, errno))
 }
 
 impl MountEntry {

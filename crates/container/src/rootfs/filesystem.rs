@@ -1,18 +1,19 @@
 //! A new instance of a file system, as a mount that is not attached anywhere yet.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::path::Path;
 
 use libc::c_ulong;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag,
-    fsconfig_set_string, fsmount, fsopen,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, fsconfig_create, fsconfig_set_flag,
+    fsconfig_set_string, fsmount, fsopen, mount,
 };
 
 use super::error::CallError;
 use super::options::{FsOption, atime_attributes, attributes, superblock_options};
+use super::safe_path::proc_path;
 
 /// What to make: the arguments that `mount(2)` would take.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +25,49 @@ pub(super) struct NewFilesystem<'a> {
     pub(super) flags: c_ulong,
 }
 
+/// `fsconfig(2)` takes values shorter than this, its NUL included.
+const FSCONFIG_VALUE_MAX: usize = 256;
+
 impl NewFilesystem<'_> {
+    /// Whether [`NewFilesystem::create`] can express it all. `fsconfig` has no word for `MS_I_VERSION` and cannot take
+    /// the `lowerdir=` of a deep overlay; a remount is not new.
+    pub(super) fn can_be_detached<'o>(
+        &self,
+        options: impl IntoIterator<Item = &'o FsOption>,
+    ) -> bool {
+        let fits = |option: &FsOption| {
+            let value = option.value.as_ref();
+            value.is_none_or(|value| value.count_bytes() < FSCONFIG_VALUE_MAX)
+        };
+        self.flags & (libc::MS_I_VERSION | libc::MS_REMOUNT) == 0 && options.into_iter().all(fits)
+    }
+
+    /// Makes the file system and mounts it on `target` in one, with `mount(2)`; or remounts what is there.
+    pub(super) fn mount_on<'o>(
+        &self,
+        target: BorrowedFd<'_>,
+        options: impl IntoIterator<Item = &'o FsOption>,
+    ) -> Result<(), CallError> {
+        let mut data = Vec::new();
+        for option in options {
+            if !data.is_empty() {
+                data.push(b',');
+            }
+            data.extend_from_slice(option.key.to_bytes());
+            if let Some(value) = &option.value {
+                // The value of an SELinux context may hold commas.
+                let quote: &[u8] = if option.key.as_c_str() == c"context" { b"\"" } else { b"" };
+                data.extend([b"=", quote, value.to_bytes(), quote].concat());
+            }
+        }
+        let failed = |errno| CallError::new("mount", self.source, errno);
+        let data = CString::new(data).map_err(|_| failed(Errno::INVAL))?;
+        let flags = u32::try_from(self.flags).map_err(|_| failed(Errno::INVAL))?;
+        let flags = MountFlags::from_bits_retain(flags);
+        let target = proc_path(target);
+        mount(self.source, target, self.fs_type, flags, data.as_c_str()).map_err(failed)
+    }
+
     /// Makes the file system with `options`, the later ones overriding, and returns the detached root of its mount.
     pub(super) fn create<'o>(
         &self,

@@ -223,6 +223,9 @@ fn check_options(kind: &MountKind, options: &MountOptions) -> Result<(), ConfigF
     if options.recursive.is_some() && !is_bind {
         return Err(ConfigFault::OnlyFor { option: "a recursive mount attribute", kind: "bind" });
     }
+    if options.set & libc::MS_REMOUNT != 0 && *kind == MountKind::Cgroup {
+        return Err(ConfigFault::OnlyFor { option: "remount", kind: "bind and file system" });
+    }
     if options.copy_up && *kind != MountKind::Filesystem(c"tmpfs".to_owned()) {
         return Err(ConfigFault::OnlyFor { option: "tmpcopyup", kind: "tmpfs" });
     }

@@ -61,6 +61,12 @@ impl RootDir {
             .map_err(|errno| CallError::new("openat2", path, errno))
     }
 
+    /// Opens what is at `location` (of [`RootDir::location`]) now: what was mounted there since.
+    pub(super) fn reopen(&self, location: &Path) -> Result<OwnedFd, CallError> {
+        self.resolve(location, HANDLE, ResolveFlags::NO_SYMLINKS)
+            .map_err(|errno| CallError::new("openat2", location, errno))
+    }
+
     /// Opens what `path` leads to, and makes what is missing: directories on the way and `leaf` at its end. A dangling
     /// symlink is completed, as runc does (`/etc/resolv.conf -> ../run/resolv.conf`).
     pub(super) fn open_or_create(&self, path: &Path, leaf: Leaf) -> Result<OwnedFd, CallError> {

@@ -54,6 +54,9 @@ const BUNDLE: &str = "RRUN_TEST_BUNDLE";
 const PLAIN: &[&str] =
     &["--mount", "--pid", "--fork", "--ipc", "--net", "--propagation", "unchanged"];
 
+/// No PID namespace: `/proc` is the outer one's, and what finds processes there must agree with it.
+const SAME_PIDS: &[&str] = &["--mount", "--ipc", "--net", "--propagation", "unchanged"];
+
 /// Defines a test whose body runs in new namespaces: `kernel_test!(name, |sandbox| { .. })`.
 macro_rules! kernel_test {
     ($name:ident, $body:expr) => {

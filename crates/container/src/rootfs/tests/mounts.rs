@@ -3,11 +3,12 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
+use std::process::Command;
 
 use procfs::process::MountOptFields;
 use serde_json::json;
 
-use super::{assert_read_only, kernel_test};
+use super::{SAME_PIDS, assert_read_only, kernel_test};
 
 kernel_test!(usual_mounts_have_their_flags, |sandbox| {
     sandbox.usual_mounts();
@@ -270,9 +271,6 @@ kernel_test!(sources_inside_the_rootfs_see_earlier_mounts, |sandbox| {
     assert_eq!(fs::read("/final/file").unwrap(), b"file");
 });
 
-// No PID namespace: /proc is the outer one's, and the namespace holder is looked up there.
-const SAME_PIDS: &[&str] = &["--mount", "--ipc", "--net", "--propagation", "unchanged"];
-
 kernel_test!(id_mapped_bind, SAME_PIDS, "", |sandbox| {
     let source = sandbox.bundle.join("mnt-src");
     fs::write(source.join("file"), "x").unwrap();
@@ -287,15 +285,48 @@ kernel_test!(id_mapped_bind, SAME_PIDS, "", |sandbox| {
     assert_eq!((file.uid(), file.gid()), (100_001, 200_002));
 });
 
+/// Tries to mount a procfs in a user namespace made inside the container. The kernel permits it only where a whole
+/// procfs, without masks, is in the mount namespace already.
+fn mounts_bare_proc() -> bool {
+    let unshare = ["unshare", "-m", "-U", "-r", "-p", "-f", "/bin/busybox"];
+    Command::new("/bin/busybox")
+        .args(unshare)
+        .args(["mount", "-t", "proc", "none", "/mnt"])
+        .output()
+        .unwrap()
+        .status
+        .success()
+}
+
 kernel_test!(no_pivot_hides_the_host_s_proc, |sandbox| {
     sandbox.usual_mounts();
     sandbox.no_pivot = true;
+    sandbox.linux = json!({ "maskedPaths": ["/proc/timer_list"], "readonlyPaths": ["/proc/sys"] });
     sandbox.enter().unwrap();
     assert_eq!(fs::read("/etc/secret").unwrap(), b"secret");
-    for mount in sandbox.mountinfo() {
-        let whole = matches!(mount.fs_type.as_str(), "proc" | "sysfs") && mount.root == "/";
-        assert!(!whole || mount.mount_point == Path::new("/proc"), "{mount:?}");
+    assert!(!mounts_bare_proc());
+});
+
+kernel_test!(no_pivot_without_masks_permits_proc, |sandbox| {
+    sandbox.usual_mounts();
+    sandbox.no_pivot = true;
+    sandbox.enter().unwrap();
+    assert!(mounts_bare_proc(), "the test above proves nothing");
+});
+
+kernel_test!(options_too_long_for_fsconfig, |sandbox| {
+    for directory in ["lower", "upper"] {
+        fs::create_dir(sandbox.bundle.join(directory)).unwrap();
     }
+    fs::write(sandbox.bundle.join("lower/file"), "lower").unwrap();
+    let lower = format!("{}/{}lower", sandbox.bundle.display(), "./".repeat(150));
+    let lower = format!("lowerdir={lower}:{}/mnt-src", sandbox.bundle.display());
+    sandbox.mount("overlay", "overlay", "/mnt", &[&lower, "nosuid", "ro", "shared"]);
+    sandbox.enter().unwrap();
+    assert_eq!(fs::read("/mnt/file").unwrap(), b"lower");
+    assert_eq!(sandbox.options_at("/mnt"), ["nosuid", "relatime", "ro"]);
+    let fields = sandbox.mounted_at("/mnt").opt_fields;
+    assert!(matches!(fields.as_slice(), [MountOptFields::Shared(_)]), "{fields:?}");
 });
 
 kernel_test!(remount_changes_the_mount_that_is_there, |sandbox| {
@@ -304,4 +335,15 @@ kernel_test!(remount_changes_the_mount_that_is_there, |sandbox| {
     sandbox.enter().unwrap();
     assert_eq!(sandbox.mounted_at("/mnt").fs_type, "tmpfs");
     assert_read_only("/mnt/file");
+});
+
+kernel_test!(remount_of_a_filesystem, |sandbox| {
+    sandbox.mount("tmpfs", "tmpfs", "/mnt", &["size=64k"]);
+    sandbox.mount("tmpfs", "tmpfs", "/mnt", &["remount", "size=128k", "noexec"]);
+    sandbox.enter().unwrap();
+    let mounts = sandbox.mountinfo();
+    assert_eq!(mounts.iter().filter(|mount| mount.mount_point == Path::new("/mnt")).count(), 1);
+    let mount = sandbox.mounted_at("/mnt");
+    assert_eq!(mount.super_options["size"].as_deref(), Some("128k"));
+    assert!(mount.mount_options.contains_key("noexec"));
 });

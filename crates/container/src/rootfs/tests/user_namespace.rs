@@ -1,9 +1,12 @@
 //! In a user namespace: bound devices, locked flags, and sources from the privileged side.
 
 use std::fs;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 
-use super::{kernel_test, replace_with_symlink};
+use serde_json::json;
+
+use super::{SAME_PIDS, kernel_test, replace_with_symlink};
 
 const USER: &[&str] = &[
     "--user",
@@ -55,4 +58,61 @@ kernel_test!(changing_a_locked_access_time_is_refused, USER, LOCKED, |sandbox| {
     sandbox.bind("mnt-src", "/mnt", &["rbind", "relatime"]);
     let text = sandbox.refusal();
     assert!(text.contains("locked by the user namespace"), "{text}");
+});
+
+/// A process in a user and mount namespace of its own, as init would be.
+struct Init(std::process::Child);
+
+impl Init {
+    fn spawn() -> Self {
+        let mut init = std::process::Command::new("unshare")
+            .args(["--user", "--map-root-user", "--mount", "sh", "-c", "echo; exec sleep 60"])
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = [0];
+        std::io::Read::read_exact(init.stdout.as_mut().unwrap(), &mut line).unwrap();
+        Self(init)
+    }
+}
+
+impl Drop for Init {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+// The privileged side opens and maps what init may not; the mount is then attached by whoever has the descriptor.
+kernel_test!(sources_from_the_privileged_side, SAME_PIDS, "", |sandbox| {
+    let source = sandbox.bundle.join("mnt-src");
+    fs::write(source.join("file"), "x").unwrap();
+    fs::set_permissions(&source, fs::Permissions::from_mode(0o700)).unwrap();
+    sandbox.user_namespace = true;
+    sandbox.linux = json!({
+        "namespaces": [{ "type": "user" }],
+        "uidMappings": [{ "containerID": 0, "hostID": 100_000, "size": 65_536 }],
+        "gidMappings": [{ "containerID": 0, "hostID": 100_000, "size": 65_536 }],
+    });
+    sandbox.bind("mnt-src", "/mnt", &["rbind", "ridmap"]);
+    sandbox.mount("tmpfs", "tmpfs", "/tmp", &[]);
+    let plan = sandbox.plan().unwrap();
+    let init = Init::spawn();
+    let namespace = fs::File::open(format!("/proc/{}/ns/mnt", init.0.id())).unwrap();
+    let here = fs::read_link("/proc/thread-self/ns/mnt").unwrap();
+    let tree = plan.open_source(0, namespace.as_fd()).unwrap();
+    assert_eq!(fs::read_link("/proc/thread-self/ns/mnt").unwrap(), here, "the caller was moved");
+    let file = rustix::fs::statat(&tree, "file", rustix::fs::AtFlags::empty()).unwrap();
+    assert_eq!((file.st_uid, file.st_gid), (100_000, 100_000));
+
+    let mut tree = Some(tree);
+    let mounted = plan.mount(&mut |index| {
+        assert_eq!(index, 0);
+        Ok(tree.take().unwrap())
+    });
+    mounted.unwrap();
+    let file = fs::metadata(sandbox.rootfs().join("mnt/file")).unwrap();
+    assert_eq!(file.uid(), 100_000);
+    assert!(plan.open_source(1, namespace.as_fd()).is_err(), "a tmpfs has no source");
+    assert!(plan.open_source(7, namespace.as_fd()).is_err());
 });
