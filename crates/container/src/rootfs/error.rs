@@ -95,7 +95,7 @@ pub(crate) enum ConfigFault {
     #[error("bind mounts cannot have any filesystem-specific options applied: {0:?}")]
     BindData(String),
     /// The option has a meaning for another kind of mount only.
-    #[error("{option:?} is only supported for {kind} mounts")]
+    #[error("{option} is only supported for {kind} mounts")]
     OnlyFor {
         /// The option or field.
         option: &'static str,

@@ -252,3 +252,102 @@ pub(super) fn superblock_options(flags: c_ulong) -> impl Iterator<Item = &'stati
     ];
     PAIRS.into_iter().filter(move |(flag, _)| flags & flag != 0).map(|(_, name)| name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(options: &[&str]) -> MountOptions {
+        let options: Vec<String> = options.iter().map(|option| option.to_string()).collect();
+        MountOptions::parse(&options).unwrap()
+    }
+
+    #[test]
+    fn the_table_is_sorted() {
+        let names = known_mount_options();
+        assert!(names.is_sorted());
+        for name in names {
+            assert!(find(name).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_later_of_two_opposites_holds() {
+        let options = parse(&["ro", "nosuid", "rw", "suid", "nosuid"]);
+        assert_eq!((options.set, options.cleared), (libc::MS_NOSUID, libc::MS_RDONLY));
+    }
+
+    #[test]
+    fn what_is_not_known_goes_to_the_filesystem() {
+        let options = parse(&["size=64k", "ro", "newinstance", "context=a,b", "x=y=z"]);
+        let data: Vec<_> = options
+            .data
+            .iter()
+            .map(|option| {
+                let value = option.value.as_ref().map(|value| value.to_str().unwrap());
+                (option.key.to_str().unwrap(), value)
+            })
+            .collect();
+        let expected = [
+            ("size", Some("64k")),
+            ("newinstance", None),
+            ("context", Some("a,b")),
+            ("x", Some("y=z")),
+        ];
+        assert_eq!(data, expected);
+        assert_eq!(options.set, libc::MS_RDONLY);
+    }
+
+    #[test]
+    fn defaults_mean_nothing() {
+        assert_eq!(parse(&["defaults", "loud"]).data, []);
+    }
+
+    #[test]
+    fn nul_is_refused() {
+        let options = ["a\0b".to_owned()];
+        assert_eq!(MountOptions::parse(&options), Err(ConfigFault::NulByte));
+    }
+
+    #[test]
+    fn propagation_keeps_its_order() {
+        let options = parse(&["rslave", "shared"]);
+        assert_eq!(options.propagation, [libc::MS_SLAVE | libc::MS_REC, libc::MS_SHARED]);
+        assert_eq!(propagation("rslave"), Some(libc::MS_SLAVE | libc::MS_REC));
+        assert_eq!(propagation("ro"), None);
+        assert_eq!(propagation("nonsense"), None);
+    }
+
+    #[test]
+    fn recursive_attributes() {
+        let rro = parse(&["rro", "rnosuid", "rsuid"]).recursive.unwrap();
+        let bits = |attr: Attr| u64::from(attr.bits());
+        assert_eq!(rro.set, bits(Attr::MOUNT_ATTR_RDONLY));
+        assert_eq!(rro.clear, bits(Attr::MOUNT_ATTR_NOSUID));
+        // A new access time setting is taken only with the whole field cleared.
+        let atime = bits(Attr::MOUNT_ATTR__ATIME);
+        for option in ["ratime", "rnoatime", "rrelatime", "rnorelatime", "rstrictatime"] {
+            assert_eq!(parse(&[option]).recursive.unwrap().clear & atime, atime, "{option}");
+        }
+        assert_eq!(parse(&["rnodiratime"]).recursive.unwrap().clear, 0);
+        assert_eq!(parse(&["ro"]).recursive, None);
+    }
+
+    #[test]
+    fn access_time_flags_as_mount_reads_them() {
+        let relatime = Attr::MOUNT_ATTR_RELATIME;
+        assert_eq!(atime_attributes(0), relatime);
+        assert_eq!(atime_attributes(libc::MS_RELATIME), relatime);
+        assert_eq!(atime_attributes(libc::MS_NOATIME), Attr::MOUNT_ATTR_NOATIME);
+        let strict = libc::MS_STRICTATIME | libc::MS_NOATIME;
+        assert_eq!(atime_attributes(strict), Attr::MOUNT_ATTR_STRICTATIME);
+        let no_dir = libc::MS_NODIRATIME;
+        assert_eq!(atime_attributes(no_dir), relatime | Attr::MOUNT_ATTR_NODIRATIME);
+    }
+
+    #[test]
+    fn flags_of_the_superblock() {
+        let flags = libc::MS_RDONLY | libc::MS_NOSUID | libc::MS_DIRSYNC;
+        assert_eq!(superblock_options(flags).collect::<Vec<_>>(), [c"ro", c"dirsync"]);
+    }
+}

@@ -187,7 +187,7 @@ fn has_nul(path: &Path) -> bool {
 }
 
 /// The destination as a path of the container. Like runc, one that names the rootfs itself first means what is below.
-fn inside(rootfs: &Path, destination: &Path) -> PathBuf {
+pub(super) fn inside(rootfs: &Path, destination: &Path) -> PathBuf {
     let destination = clean(destination);
     match destination.strip_prefix(rootfs) {
         Ok(below) if !below.as_os_str().is_empty() => Path::new("/").join(below),

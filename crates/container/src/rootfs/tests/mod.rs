@@ -10,6 +10,7 @@ mod attacks;
 mod cgroups;
 mod devices;
 mod mounts;
+mod plan;
 mod restricted;
 mod user_namespace;
 
