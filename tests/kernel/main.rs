@@ -3,10 +3,14 @@
 // A panic is how a test fails.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod attacks;
 mod confinement;
 mod exposure;
+mod faults;
 mod hooks;
+mod input;
 mod lifecycle;
+mod network;
 mod process;
 mod terminal;
 

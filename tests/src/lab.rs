@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
+use std::ops::{Deref, DerefMut};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -141,7 +142,7 @@ impl Lab {
     }
 
     /// Starts `command` in the lab. The returned PID is this process's view of it.
-    pub fn spawn(&self, command: &mut Command) -> io::Result<Child> {
+    pub fn spawn(&self, command: &mut Command) -> io::Result<Process> {
         sys::join_cgroups(command, self.cgroups.open_procs()?);
         let enter_and_spawn = || {
             // setns(2) refuses a mount namespace to a thread that shares its root and cwd.
@@ -149,7 +150,7 @@ impl Lab {
             for (file, flag) in &self.namespaces {
                 setns(file.as_fd(), *flag)?;
             }
-            command.spawn()
+            command.spawn().map(Process)
         };
         // Only the thread that enters is in the lab afterwards, and it ends here.
         std::thread::scope(|scope| {
@@ -218,6 +219,33 @@ impl Lab {
         let limit = std::time::Duration::from_secs(20);
         let seen = crate::eventually(limit, || self.status(id).as_deref() == Some(status));
         assert!(seen, "{id} is {:?}, not {status}", self.status(id));
+    }
+}
+
+/// A process started in a lab, killed and reaped when dropped: the kernel lets a PID namespace end
+/// only when every process of it is reaped, and this one's parent is outside.
+#[derive(Debug)]
+pub struct Process(Child);
+
+impl Deref for Process {
+    type Target = Child;
+
+    fn deref(&self) -> &Child {
+        &self.0
+    }
+}
+
+impl DerefMut for Process {
+    fn deref_mut(&mut self) -> &mut Child {
+        &mut self.0
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Both do nothing to a process that was waited for.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

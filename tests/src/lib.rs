@@ -22,7 +22,7 @@ pub mod tty;
 pub mod wire;
 
 pub use bundle::Bundle;
-pub use lab::{Lab, LabOptions};
+pub use lab::{Lab, LabOptions, Process};
 pub use ran::Ran;
 pub use snapshot::Snapshot;
 

@@ -15,6 +15,8 @@ pub enum Need {
     UserNamespace,
     /// Kernel support for checkpoint and the `criu` binary.
     Criu,
+    /// The kernel's br_netfilter, whose sysctls each network namespace has.
+    BridgeNetfilter,
     /// rrun itself under test, not a stand-in.
     Rrun,
 }
@@ -27,6 +29,7 @@ impl Need {
             Self::CgroupV2 => "no-cgroup-v2",
             Self::UserNamespace => "no-user-namespaces",
             Self::Criu => "no-criu",
+            Self::BridgeNetfilter => "no-br-netfilter",
             Self::Rrun => "stand-in-runtime",
         }
     }
@@ -42,6 +45,9 @@ impl Need {
                 .arg("check")
                 .output()
                 .is_ok_and(|o| o.status.success()),
+            Self::BridgeNetfilter => {
+                fs::metadata("/proc/sys/net/bridge/bridge-nf-call-iptables").is_ok()
+            }
             Self::Rrun => crate::is_rrun(),
         }
     }

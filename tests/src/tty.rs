@@ -5,7 +5,7 @@ use std::io::{IoSliceMut, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg}
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
-use crate::{Lab, eventually, sys};
+use crate::{Lab, Process, eventually, sys};
 
 /// What came out of a terminal, collected by a thread that ends with the terminal.
 #[derive(Debug, Clone)]
@@ -88,7 +88,7 @@ impl ConsoleSocket {
 #[derive(Debug)]
 pub struct Foreground {
     /// The command.
-    pub child: Child,
+    pub child: Process,
     /// What it shows.
     pub screen: Screen,
     /// The master: what is written here is typed.

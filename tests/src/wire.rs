@@ -1,9 +1,9 @@
 //! The network around a lab: another host on a LAN, and questions asked by real packets.
 
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::{Lab, Ran, eventually, tool};
+use crate::{Lab, Process, Ran, eventually, tool};
 
 /// The lab's address on the LAN.
 pub const HOST: &str = "192.0.2.1";
@@ -86,11 +86,7 @@ impl Lab {
                 command.args(["netns", "exec", "lan"]).arg(tool("probe"));
                 command
             }
-            From::Container(id) => {
-                let mut command = self.rrun_command(["exec", id, "/bin/probe"]);
-                command.arg0("rrun");
-                command
-            }
+            From::Container(id) => self.rrun_command(["exec", id, "/bin/probe"]),
         };
         command.arg("serve").args(target.split(' ')).arg(name).stdout(Stdio::piped());
         let mut child = self.spawn(&mut command).expect("start a server");
@@ -98,7 +94,7 @@ impl Lab {
         let mut said = std::io::BufReader::new(child.stdout.take().expect("stdout"));
         std::io::BufRead::read_line(&mut said, &mut line).expect("the server's first line");
         assert_eq!(line.trim(), "listening", "server {target} did not start");
-        Server(child)
+        Server { _process: child }
     }
 
     /// Waits until `target` answers, and gives the answer.
@@ -116,8 +112,6 @@ impl Lab {
     }
 }
 
-use std::os::unix::process::CommandExt;
-
 fn answer(ran: &Ran) -> Result<String, String> {
     if ran.status.success() {
         Ok(ran.stdout().trim().to_owned())
@@ -128,12 +122,6 @@ fn answer(ran: &Ran) -> Result<String, String> {
 
 /// A server that ends when dropped.
 #[derive(Debug)]
-pub struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+pub struct Server {
+    _process: Process,
 }

@@ -2,8 +2,8 @@
 //!
 //! - `probe serve tcp|udp ADDR:PORT NAME` says `listening`, then answers each client with
 //!   `NAME CLIENT-ADDRESS`; a TCP client gets its own bytes back after that.
-//! - `probe ask tcp|udp ADDR:PORT [--from ADDR] [--timeout MS]` prints the answer; else exit 1 and
-//!   `refused`, `timeout` or `unreachable` on stderr.
+//! - `probe ask tcp|udp ADDR:PORT [--from ADDR] [--port PORT] [--timeout MS]` prints the answer; else
+//!   exit 1 and `refused`, `timeout` or `unreachable` on stderr.
 //! - `probe hold ADDR:PORT` keeps a TCP stream flowing until stdin ends; exit 1 when it breaks.
 
 // A probe that cannot go on ends with a message.
@@ -92,11 +92,12 @@ fn ask(proto: &str, at: SocketAddr, rest: &[&str]) -> io::Result<()> {
         rest.iter().position(|word| *word == name).and_then(|i| rest.get(i + 1)).copied()
     };
     let from: Option<IpAddr> = option("--from").map(|a| a.parse().expect("--from ADDR"));
+    let port = option("--port").map_or(0, |port| port.parse().expect("--port PORT"));
     let wait = option("--timeout").map_or(1500, |ms| ms.parse().expect("--timeout MS"));
     let wait = Duration::from_millis(wait);
     let line = match proto {
         "tcp" => ask_tcp(at, from, wait)?,
-        "udp" => ask_udp(at, from, wait)?,
+        "udp" => ask_udp(at, from, port, wait)?,
         other => panic!("{other}: tcp or udp"),
     };
     print!("{line}");
@@ -122,9 +123,9 @@ fn ask_tcp(at: SocketAddr, from: Option<IpAddr>, wait: Duration) -> io::Result<S
     if line.is_empty() { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(line) }
 }
 
-fn ask_udp(at: SocketAddr, from: Option<IpAddr>, wait: Duration) -> io::Result<String> {
+fn ask_udp(at: SocketAddr, from: Option<IpAddr>, port: u16, wait: Duration) -> io::Result<String> {
     let any: IpAddr = if at.is_ipv4() { [0, 0, 0, 0].into() } else { [0u16; 8].into() };
-    let socket = UdpSocket::bind((from.unwrap_or(any), 0))?;
+    let socket = UdpSocket::bind((from.unwrap_or(any), port))?;
     socket.set_read_timeout(Some(wait))?;
     // A connected socket hears of ICMP errors and takes answers of `at` alone.
     socket.connect(at)?;
