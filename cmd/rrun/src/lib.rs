@@ -27,7 +27,12 @@ const EXEC_FAILURE: u8 = 255;
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    // CVE-2019-5736: the re-execution from a sealed binary belongs here, before any other work.
+    if may_enter_container()
+        && let Err(error) = container::sealed::ensure()
+    {
+        output::complain(&format!("{error:#}"));
+        return ExitCode::from(FAILURE);
+    }
     let cli = match args::parse(std::env::args_os()) {
         Ok(cli) => cli,
         Err(stop) => return stop.exit(),
@@ -46,6 +51,16 @@ pub fn main() -> ExitCode {
         Ok(status) => ExitCode::from(status),
         Err(error) => fail(&cli.global, &error, failure),
     }
+}
+
+/// Whether one of the verbs whose processes are seen in a container may be meant (CVE-2019-5736). The
+/// arguments are not parsed yet, so that this is not done twice: a word that only looks like the verb
+/// costs a needless execution, nothing else.
+fn may_enter_container() -> bool {
+    let enters = |argument: std::ffi::OsString| {
+        argument == "create" || argument == "run" || argument == "exec"
+    };
+    std::env::args_os().skip(1).any(enters)
 }
 
 /// Calls the verb. `Ok` is the exit status: the container's for what stays in the foreground.

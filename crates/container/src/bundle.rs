@@ -1,9 +1,16 @@
-//! Bundles: a directory with a config.json.
+//! Bundles: a directory with a config.json (runtime-spec, bundle.md).
 
 use std::path::{Path, PathBuf};
 
-use crate::Result;
-use crate::spec::Spec;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::error::{CallContext, Error, OsError, Result};
+use crate::files;
+use crate::spec::{Capability, Process, Spec};
+
+/// The largest config.json that is read, in bytes.
+const MAX_CONFIG: u64 = 16 << 20;
 
 /// A bundle with its parsed config.json.
 #[derive(Debug, Clone)]
@@ -16,7 +23,120 @@ pub struct Bundle {
 
 impl Bundle {
     /// Reads `DIR/config.json`.
-    pub fn load(_dir: &Path) -> Result<Self> {
-        todo!()
+    pub fn load(dir: &Path) -> Result<Self> {
+        let path = std::path::absolute(dir).call(|| format!("bundle {}", dir.display()))?;
+        let config = path.join("config.json");
+        let bytes = files::read_bounded(&config, MAX_CONFIG).map_err(|error| {
+            if error.kind() == std::io::ErrorKind::NotFound {
+                Error::config(
+                    "bundle",
+                    format!("JSON specification file config.json not found in {}", dir.display()),
+                )
+            } else if error.raw_os_error().is_some() {
+                Error::Syscall {
+                    call: format!("open {}", config.display()),
+                    errno: OsError::from(&error),
+                }
+            } else {
+                Error::config("config.json", error.to_string())
+            }
+        })?;
+        Ok(Self { spec: parse("config.json", &bytes)?, path })
+    }
+}
+
+/// Parses the `process.json` of `exec --process`.
+pub fn parse_process(path: &Path) -> Result<Process> {
+    let bytes =
+        files::read_bounded(path, MAX_CONFIG).call(|| format!("open {}", path.display()))?;
+    parse("process.json", &bytes)
+}
+
+/// The straight way first; what it refuses is looked at again for a name that this program does not
+/// know but may ignore, and for the place of the error.
+fn parse<T: DeserializeOwned>(file: &str, bytes: &[u8]) -> Result<T> {
+    if let Ok(parsed) = serde_json::from_slice(bytes) {
+        return Ok(parsed);
+    }
+    let mut value: Value =
+        serde_json::from_slice(bytes).map_err(|error| Error::config(file, error.to_string()))?;
+    drop_unknown_capabilities(&mut value);
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let field = match error.path().to_string() {
+            path if path == "." => file.to_owned(),
+            path => format!("{file}: {path}"),
+        };
+        Error::config(field, error.into_inner().to_string())
+    })
+}
+
+/// An unknown capability is one that the container does not get: a warning, as in runc.
+fn drop_unknown_capabilities(value: &mut Value) {
+    let process =
+        if value.get("process").is_some() { value.get_mut("process") } else { Some(value) };
+    let sets =
+        process.and_then(|process| process.get_mut("capabilities")).and_then(Value::as_object_mut);
+    let mut unknown = std::collections::BTreeSet::new();
+    for set in sets.into_iter().flat_map(|sets| sets.values_mut()).filter_map(Value::as_array_mut) {
+        set.retain(|name| {
+            let Some(text) = name.as_str() else { return true };
+            let known = text.strip_prefix("CAP_").unwrap_or(text).parse::<Capability>().is_ok();
+            if !known {
+                unknown.insert(text.to_owned());
+            }
+            known
+        });
+    }
+    if !unknown.is_empty() {
+        let unknown: Vec<_> = unknown.into_iter().collect();
+        tracing::warn!("ignoring unknown or unavailable capabilities: [{}]", unknown.join(" "));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        parse::<Spec>("config.json", text.as_bytes()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn errors_name_the_field() {
+        let text =
+            error(r#"{"ociVersion":"1.0.2","process":{"cwd":"/","user":{"uid":-1,"gid":0}}}"#);
+        assert!(text.contains("process.user.uid"), "{text}");
+        let text = error(r#"{"ociVersion":"1.0.2","linux":{"namespaces":[{"type":"nope"}]}}"#);
+        assert!(text.contains("linux.namespaces[0]"), "{text}");
+    }
+
+    #[test]
+    fn noise_is_refused() {
+        for text in ["", "{", "[]", "null", "{\"ociVersion\":1}", "\0", "\u{feff}{}"] {
+            assert!(parse::<Spec>("config.json", text.as_bytes()).is_err(), "{text:?}");
+        }
+        let deep = "[".repeat(200_000);
+        assert!(error(&deep).contains("recursion limit"));
+    }
+
+    #[test]
+    fn unknown_capabilities_are_left_out() {
+        let spec: Spec = parse(
+            "config.json",
+            br#"{"ociVersion":"1.0.2","process":{"cwd":"/","user":{"uid":0,"gid":0},
+                "capabilities":{"bounding":["CAP_KILL","CAP_UNKNOWN"]}}}"#,
+        )
+        .unwrap();
+        let bounding = spec
+            .process()
+            .as_ref()
+            .unwrap()
+            .capabilities()
+            .as_ref()
+            .unwrap()
+            .bounding()
+            .clone()
+            .unwrap();
+        assert_eq!(bounding.len(), 1);
     }
 }

@@ -1,85 +1,46 @@
 //! Containers that exist.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use crate::spec::Process;
-use crate::{ContainerId, Network, Result, Signal, State, Status, Stdio};
+use cgroup::{Cgroup, Hierarchies, Options};
 
-/// The directory under which each container has its state directory (`--root`).
-#[derive(Debug, Clone)]
-pub struct StateRoot(PathBuf);
-
-/// One entry of [`StateRoot::list`].
-#[derive(Debug)]
-pub struct Listed {
-    /// The name of the state directory.
-    pub id: String,
-    /// The container, or why it cannot be read.
-    pub container: Result<Container>,
-}
-
-impl StateRoot {
-    /// The state root at this path; it is made (0700) when the first container is.
-    pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self(path.into())
-    }
-
-    /// Its path.
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-
-    /// The state directory of a container.
-    pub fn dir(&self, id: &ContainerId) -> PathBuf {
-        self.0.join(id)
-    }
-
-    /// The container with this id; [`crate::Error::NotFound`] where there is none.
-    pub fn load(&self, _id: &ContainerId) -> Result<Container> {
-        todo!()
-    }
-
-    /// All containers, by id. A broken entry is listed with its error and never breaks the rest.
-    pub fn list(&self) -> Result<Vec<Listed>> {
-        todo!()
-    }
-
-    /// Removes what is left of a container from its id alone: kills its processes, detaches the
-    /// network, removes cgroups and state. Works with an unreadable or absent state file; nothing
-    /// there is success.
-    pub fn force_delete(&self, _id: &ContainerId, _network: &mut dyn Network) -> Result<()> {
-        todo!()
-    }
-}
-
-/// What `exec` runs.
-#[derive(Debug)]
-pub struct ExecRequest {
-    /// The process: usually [`Container::process`] with changes.
-    pub process: Process,
-    /// The standard streams.
-    pub stdio: Stdio,
-    /// The caller does not wait.
-    pub detach: bool,
-    /// Where to write the pid.
-    pub pid_file: Option<PathBuf>,
-    /// Socket that receives a pidfd of the process.
-    pub pidfd_socket: Option<PathBuf>,
-    /// How many descriptors after stdio (and after `$LISTEN_FDS`) go to the process.
-    pub preserve_fds: u32,
-    /// Sub-cgroups to join, as `[CONTROLLER[,CONTROLLER]:]PATH`.
-    pub cgroups: Vec<String>,
-    /// Do not refuse a paused container.
-    pub ignore_paused: bool,
-}
+use crate::channel::{Channel, ChannelError, Message};
+use crate::error::{CallContext, Error, Result, StatusError};
+use crate::hook_state::HookState;
+use crate::hooks::{self, HookKind};
+use crate::spec::{Process, Spec};
+use crate::state::{CONFIG_FILE, START_SOCKET};
+use crate::store::{self, Claim, UNPUBLISHED};
+use crate::{ContainerId, Network, Signal, State, StateRoot, Status, files, kill, validate};
 
 /// A container that exists.
 #[derive(Debug)]
 pub struct Container {
+    id: ContainerId,
+    dir: PathBuf,
+    pub(crate) root: PathBuf,
     state: State,
 }
 
+/// The largest config that is read back, in bytes.
+const MAX_CONFIG: u64 = 32 << 20;
+
 impl Container {
+    pub(crate) fn new(id: ContainerId, dir: PathBuf, root: PathBuf, state: State) -> Self {
+        Self { id, dir, root, state }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &ContainerId {
+        &self.id
+    }
+
+    /// Its state directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// What its state file says.
     pub fn state(&self) -> &State {
         &self.state
@@ -87,53 +48,295 @@ impl Container {
 
     /// Where it is in its life, now.
     pub fn status(&self) -> Result<Status> {
-        todo!()
+        if !self.state.is_alive() {
+            return Ok(Status::Stopped);
+        }
+        if self.dir.join(UNPUBLISHED).exists() {
+            return Ok(Status::Creating);
+        }
+        if self.cgroup()?.is_frozen()? {
+            return Ok(Status::Paused);
+        }
+        Ok(if self.dir.join(START_SOCKET).exists() { Status::Created } else { Status::Running })
+    }
+
+    /// The config it was created with.
+    pub fn config(&self) -> Result<Spec> {
+        let path = self.dir.join(CONFIG_FILE);
+        let bytes =
+            files::read_bounded(&path, MAX_CONFIG).call(|| format!("read {}", path.display()))?;
+        serde_json::from_slice(&bytes).map_err(|error| Error::corrupt(&path, error))
     }
 
     /// Its annotations, from the config it was created with.
-    pub fn annotations(&self) -> Result<std::collections::HashMap<String, String>> {
-        todo!()
+    pub fn annotations(&self) -> Result<HashMap<String, String>> {
+        Ok(self.config()?.annotations().clone().unwrap_or_default())
     }
 
     /// The `process` of the config it was created with.
     pub fn process(&self) -> Result<Process> {
-        todo!()
+        validate::process(&self.config()?).cloned()
+    }
+
+    /// Its cgroup, as recorded.
+    pub(crate) fn cgroup(&self) -> Result<Cgroup> {
+        cgroup_of(&self.state)
     }
 
     /// Lets the waiting init execute the container's process, and runs the hooks that belong there.
     pub fn start(&self) -> Result<()> {
-        todo!()
+        let running = || match self.status() {
+            Ok(Status::Stopped) => Error::Status(StatusError::StartStopped),
+            Ok(_) => Error::Status(StatusError::StartRunning),
+            Err(error) => error,
+        };
+        if !self.state.is_alive() {
+            return Err(running());
+        }
+        let gate =
+            store::connect_start(&self.dir)?.map(Channel::from_socket).ok_or_else(running)?;
+        let started = gate.send(&Message::Start).and_then(|()| gate.receive());
+        // From here on it is no longer "created", whatever became of it.
+        remove_start_socket(&self.dir);
+        match started {
+            // Executing the program closed init's end.
+            Err(ChannelError::Closed) => self.after_start(),
+            Err(error) => Err(Error::Init(error)),
+            Ok(other) => Err(other.out_of_turn().into()),
+        }
     }
 
-    /// Sends a signal to init; with `all`, to every process of the container.
-    pub fn kill(&self, _signal: Signal, _all: bool) -> Result<()> {
-        todo!()
+    /// poststart; a hook that fails takes the container with it.
+    fn after_start(&self) -> Result<()> {
+        let spec = self.config()?;
+        let hooks = hooks::of(&spec, HookKind::Poststart);
+        if hooks.is_empty() {
+            return Ok(());
+        }
+        let state = self.hook_state(&spec).json(Status::Running, self.state.pid)?;
+        hooks::run(HookKind::Poststart, hooks, &state, &[]).inspect_err(|_| {
+            if let Err(error) = self.kill_everything() {
+                tracing::warn!("killing container {}: {error}", self.id);
+            }
+        })
+    }
+
+    fn hook_state(&self, spec: &Spec) -> HookState {
+        HookState::new(&self.id, self.state.bundle.clone(), spec)
+    }
+
+    /// Sends a signal to init; with `all`, to every process of the container. Where the container has no
+    /// pid namespace of its own, SIGKILL goes to all: nobody else would end them.
+    pub fn kill(&self, signal: Signal, all: bool) -> Result<()> {
+        let init = kill::open_init(&self.state);
+        if all {
+            return self.kill_all(signal);
+        }
+        if signal == Signal::KILL && !self.has_pid_namespace() {
+            if init.is_none() && self.pids()?.is_empty() {
+                return Err(Error::NotRunning);
+            }
+            return Ok(self.cgroup()?.kill_all()?);
+        }
+        let Some(init) = init else { return Err(Error::NotRunning) };
+        match kill::send(std::os::fd::AsFd::as_fd(&init), signal.number()) {
+            Err(nix::errno::Errno::ESRCH) => return Err(Error::NotRunning),
+            sent => sent.call(|| format!("signal {signal} to {}", self.state.pid))?,
+        }
+        if signal == Signal::KILL {
+            self.thaw_for_death()?;
+        }
+        Ok(())
+    }
+
+    /// A frozen process of cgroup v1 does not die of SIGKILL until it is thawed.
+    fn thaw_for_death(&self) -> Result<()> {
+        let cgroup = self.cgroup()?;
+        if cgroup.is_frozen()? {
+            cgroup.thaw()?;
+        }
+        Ok(())
+    }
+
+    fn kill_all(&self, signal: Signal) -> Result<()> {
+        let cgroup = self.cgroup()?;
+        if signal == Signal::KILL {
+            return Ok(cgroup.kill_all()?);
+        }
+        for pid in cgroup.all_pids()? {
+            // One that ended meanwhile needs no signal.
+            if let Some(pid) = rustix::process::Pid::from_raw(pid)
+                && let Ok(pidfd) =
+                    rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())
+            {
+                let _ = kill::send(std::os::fd::AsFd::as_fd(&pidfd), signal.number());
+            }
+        }
+        Ok(())
+    }
+
+    fn has_pid_namespace(&self) -> bool {
+        let private = |spec: &Spec| {
+            spec.linux().as_ref().and_then(|linux| linux.namespaces().as_ref()).is_some_and(
+                |namespaces| {
+                    namespaces.iter().any(|ns| {
+                        ns.typ() == crate::spec::LinuxNamespaceType::Pid
+                            && ns.path().as_ref().is_none_or(|path| path.as_os_str().is_empty())
+                    })
+                },
+            )
+        };
+        self.config().is_ok_and(|spec| private(&spec))
     }
 
     /// Freezes every process.
     pub fn pause(&self) -> Result<()> {
-        todo!()
+        match self.status()? {
+            Status::Running | Status::Created => Ok(self.cgroup()?.freeze()?),
+            _ => Err(Error::Status(StatusError::PauseNotRunning)),
+        }
     }
 
     /// Thaws.
     pub fn resume(&self) -> Result<()> {
-        todo!()
+        match self.status()? {
+            Status::Paused => Ok(self.cgroup()?.thaw()?),
+            _ => Err(Error::Status(StatusError::ResumeNotPaused)),
+        }
     }
 
     /// The pids of all its processes, sorted.
     pub fn pids(&self) -> Result<Vec<i32>> {
-        todo!()
-    }
-
-    /// Runs a further process in the container. Returns its exit code in the foreground (128+n for
-    /// signal n), 0 when detached.
-    pub fn exec(&self, _request: ExecRequest) -> Result<i32> {
-        todo!()
+        let mut pids = self.cgroup()?.all_pids()?;
+        pids.sort_unstable();
+        pids.dedup();
+        Ok(pids)
     }
 
     /// Deletes the container: its cgroups, network and state. A created or, with `force`, a running
     /// one is killed first; otherwise running is an error.
-    pub fn delete(self, _force: bool, _network: &mut dyn Network) -> Result<()> {
-        todo!()
+    pub fn delete(self, force: bool, network: &mut dyn Network) -> Result<()> {
+        let root = StateRoot::new(&self.root);
+        if !force {
+            let status = self.status()?;
+            if !matches!(status, Status::Stopped | Status::Created) {
+                return Err(Error::Status(StatusError::Delete(self.id.to_string(), status)));
+            }
+        }
+        if force {
+            // A create that is still under way fails of this, and lets go of its claim.
+            self.kill_everything()?;
+        }
+        let Some(claim) = root.lock(&self.id, force)? else { return Ok(()) };
+        root.clean_up(&self.id, claim, network)
+    }
+
+    fn kill_everything(&self) -> Result<()> {
+        end_processes(&self.state, &self.cgroup()?)
+    }
+}
+
+/// The cgroup that a state file records.
+fn cgroup_of(state: &State) -> Result<Cgroup> {
+    let rootless = !rustix::process::geteuid().is_root();
+    Ok(Cgroup::from_paths(&Hierarchies::detect()?, &state.cgroup_paths, Options { rootless })?)
+}
+
+/// Kills init, and whoever else is in the cgroup, and waits until init is gone.
+fn end_processes(state: &State, cgroup: &Cgroup) -> Result<()> {
+    /// How long a killed init may take, in milliseconds.
+    const PATIENCE: u16 = 10_000;
+    let init = kill::open_init(state);
+    if let Some(init) = &init {
+        let _ = kill::send(std::os::fd::AsFd::as_fd(init), Signal::KILL.number());
+    }
+    cgroup.kill_all()?;
+    if let Some(init) = &init {
+        if !kill::wait_end(init, PATIENCE) {
+            return Err(Error::StillRunning(state.id.clone()));
+        }
+        crate::spawn::reap_if_child(init);
+    }
+    Ok(())
+}
+
+fn remove_start_socket(dir: &Path) {
+    match std::fs::remove_file(dir.join(START_SOCKET)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            tracing::warn!("remove {}: {error}", dir.join(START_SOCKET).display());
+        }
+        _ => {}
+    }
+}
+
+impl StateRoot {
+    /// Removes what is left of a container from its id alone: kills its processes, detaches the
+    /// network, removes cgroups and state. Works with an unreadable or absent state file; nothing
+    /// there is success.
+    pub fn force_delete(&self, id: &ContainerId, network: &mut dyn Network) -> Result<()> {
+        if let Ok(container) = self.load(id) {
+            return container.delete(true, network);
+        }
+        match self.lock(id, true)? {
+            Some(claim) => self.clean_up(id, claim, network),
+            None => network.detach(id, &self.dir(id)).map_err(Error::Network),
+        }
+    }
+
+    /// The end of every container: processes, network, cgroup, poststop hooks, state directory. Each
+    /// step does nothing where nothing is left, so that a second try goes on where a first one failed.
+    pub(crate) fn clean_up(
+        &self,
+        id: &ContainerId,
+        claim: Claim,
+        network: &mut dyn Network,
+    ) -> Result<()> {
+        let state = State::read(&claim.dir).ok();
+        let cgroup = match &state {
+            Some(state) => Some(cgroup_of(state)?),
+            None => cgroup_by_config(id, &claim.dir),
+        };
+        match (&state, &cgroup) {
+            (Some(state), Some(cgroup)) => end_processes(state, cgroup)?,
+            (None, Some(cgroup)) if cgroup.exists() => cgroup.kill_all()?,
+            _ => {}
+        }
+        network.detach(id, &claim.dir).map_err(Error::Network)?;
+        if let Some(cgroup) = &cgroup {
+            cgroup.remove()?;
+        }
+        if let Some(state) = state.filter(|state| state.pid > 0) {
+            let container =
+                Container::new(id.clone(), claim.dir.clone(), self.path().to_owned(), state);
+            container.after_stop();
+        }
+        claim.remove()
+    }
+}
+
+/// Where the state cannot be read, the copy of the config says where the cgroup is. Without it nothing
+/// is touched: a guess could hit another's.
+fn cgroup_by_config(id: &ContainerId, dir: &Path) -> Option<Cgroup> {
+    let bytes = files::read_bounded(&dir.join(CONFIG_FILE), MAX_CONFIG).ok()?;
+    let spec: Spec = serde_json::from_slice(&bytes).ok()?;
+    let path = spec.linux().as_ref().and_then(|linux| linux.cgroups_path().as_deref());
+    Cgroup::new(&Hierarchies::detect().ok()?, path, id.as_str(), Options { rootless: true }).ok()
+}
+
+impl Container {
+    /// poststop; a failure changes nothing any more (runtime-spec, runtime.md, "Lifecycle").
+    fn after_stop(&self) {
+        let Ok(spec) = self.config() else { return };
+        let hooks = hooks::of(&spec, HookKind::Poststop);
+        if hooks.is_empty() {
+            return;
+        }
+        let ran = self
+            .hook_state(&spec)
+            .json(Status::Stopped, 0)
+            .and_then(|state| hooks::run(HookKind::Poststop, hooks, &state, &[]));
+        if let Err(error) = ran {
+            tracing::warn!("{error}");
+        }
     }
 }

@@ -1,8 +1,29 @@
 //! `create`: from a bundle to an init that waits for `start`.
 
-use std::path::PathBuf;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
 
-use crate::{Bundle, Container, ContainerId, Network, Result, StateRoot};
+use cgroup::{Cgroup, Hierarchies, SubCgroups};
+use nix::sched::CloneFlags;
+
+use crate::channel::{self, Message};
+use crate::error::{CallContext, Error, Result};
+use crate::foreground::{self, Signals};
+use crate::hook_state::HookState;
+use crate::hooks::{self, HookKind};
+use crate::init::{self, InitFds, InitPlan};
+use crate::namespaces::Namespaces;
+use crate::process::{ProcessPlan, Surroundings};
+use crate::rootfs::{PlanContext, RootfsPlan};
+use crate::spawn::{self, Spawned};
+use crate::spec::{LinuxResources, Spec};
+use crate::state::{CONFIG_FILE, ProcessStat, State};
+use crate::store::Claim;
+use crate::terminal::ConsoleEnd;
+use crate::{
+    Bundle, Container, ContainerId, InitNamespaces, Network, StateRoot, Status, cgroups, files,
+    keyring, seccomp_listener, validate,
+};
 
 /// Where the container's standard streams come from.
 #[derive(Debug, Default)]
@@ -45,15 +66,298 @@ pub struct CreateRequest {
 #[derive(Debug)]
 pub struct Created {
     container: Container,
+    pidfd: OwnedFd,
+    console: Option<OwnedFd>,
+    signals: Option<Signals>,
 }
 
 /// Creates a container. On error nothing of it is left.
 pub fn create(
-    _root: &StateRoot,
-    _request: CreateRequest,
-    _network: &mut dyn Network,
+    root: &StateRoot,
+    request: CreateRequest,
+    network: &mut dyn Network,
 ) -> Result<Created> {
-    todo!()
+    let signals = if request.detach { None } else { Some(Signals::take()?) };
+    let mut plan = Plan::new(root, &request)?;
+    let claim = root.claim(&request.id)?;
+    let dir = claim.dir.clone();
+    match make(&mut plan, &claim, &request, network) {
+        Ok(made) => Ok(Created {
+            container: Container::new(request.id, dir, root.path().to_owned(), made.state),
+            pidfd: made.pidfd,
+            console: made.console,
+            signals,
+        }),
+        Err(error) => {
+            // The first error is the one to tell; what cannot be cleaned up is said beside it.
+            let cleaned = root.clean_up(&request.id, claim, network);
+            // With the levels above the container's own.
+            plan.cgroup.undo_create();
+            if let Err(left) = cleaned {
+                tracing::warn!("cleaning up after a failed create: {left}");
+            }
+            Err(error)
+        }
+    }
+}
+
+/// All decisions, before anything is made.
+struct Plan {
+    init: InitPlan,
+    cgroup: Cgroup,
+    resources: LinuxResources,
+    devices: Vec<cgroup::DeviceRule>,
+    console: Option<ConsoleEnd>,
+    state: State,
+}
+
+struct Made {
+    state: State,
+    pidfd: OwnedFd,
+    console: Option<OwnedFd>,
+}
+
+impl Plan {
+    fn new(root: &StateRoot, request: &CreateRequest) -> Result<Self> {
+        let Bundle { path: bundle, spec } = &request.bundle;
+        if request.systemd_cgroup {
+            return Err(Error::config("--systemd-cgroup", "systemd cgroups are not supported yet"));
+        }
+        let namespaces = Namespaces::new(spec)?;
+        validate::validate(spec, &namespaces)?;
+        let rootfs = validate::rootfs(spec, bundle)?;
+        let linux = spec.linux().as_ref();
+        let resources = linux.and_then(|linux| linux.resources().clone()).unwrap_or_default();
+        let hierarchies = Hierarchies::detect()?;
+        let cgroup = Cgroup::new(
+            &hierarchies,
+            linux.and_then(|linux| linux.cgroups_path().as_deref()),
+            request.id.as_str(),
+            cgroups::options(request.rootless),
+        )?;
+        let surroundings = Surroundings {
+            seccomp: linux.and_then(|linux| linux.seccomp().as_ref()),
+            personality: linux.and_then(|linux| linux.personality().as_ref()),
+            preserve_fds: request.preserve_fds,
+        };
+        let process = ProcessPlan::new(validate::process(spec)?, &surroundings, root.path())?;
+        let rootfs_plan = RootfsPlan::prepare(&PlanContext {
+            spec,
+            bundle,
+            mount_namespace: namespaces.has(CloneFlags::CLONE_NEWNS),
+            user_namespace: namespaces.has(CloneFlags::CLONE_NEWUSER),
+            rootless: !rustix::process::geteuid().is_root(),
+            no_pivot: request.no_pivot,
+            cgroup: cgroups::view(
+                &hierarchies,
+                &cgroup,
+                namespaces.new.contains(CloneFlags::CLONE_NEWCGROUP),
+            ),
+        })?;
+        let hooks_of = |kind| hooks::of(spec, kind).to_vec();
+        Ok(Self {
+            console: console_end(request, &process)?,
+            state: State::new(request.id.as_str(), bundle, &rootfs, cgroup.paths()),
+            cgroup,
+            devices: cgroup::device_rules(
+                Some(&resources),
+                linux.and_then(|linux| linux.devices().as_deref()).unwrap_or_default(),
+            )?,
+            resources,
+            init: InitPlan {
+                namespaces,
+                process,
+                rootfs: rootfs_plan,
+                hostname: spec.hostname().clone().filter(|name| !name.is_empty()),
+                domainname: spec.domainname().clone().filter(|name| !name.is_empty()),
+                sysctl: linux.and_then(|linux| linux.sysctl().clone()).unwrap_or_default(),
+                create_container: hooks_of(HookKind::CreateContainer),
+                start_container: hooks_of(HookKind::StartContainer),
+                hook_state: HookState::new(&request.id, bundle.clone(), spec),
+                keyring: if request.no_new_keyring { None } else { keyring::name_of(&request.id) },
+            },
+        })
+    }
+}
+
+/// Where a pty's master will go, or why there cannot be one.
+fn console_end(request: &CreateRequest, process: &ProcessPlan) -> Result<Option<ConsoleEnd>> {
+    let refuse = |problem: &str| Err(Error::config("process.terminal", problem));
+    match (process.terminal.is_some(), request.detach, &request.stdio) {
+        (true, true, Stdio::Inherit) => {
+            refuse("cannot allocate tty if rrun will detach without setting console socket")
+        }
+        (false, _, Stdio::ConsoleSocket(_)) | (true, false, Stdio::ConsoleSocket(_)) => {
+            refuse("cannot use console socket if rrun will not detach or allocate tty")
+        }
+        (true, true, Stdio::ConsoleSocket(path)) => ConsoleEnd::connect(path).map(Some),
+        (true, false, Stdio::Inherit) => ConsoleEnd::relay().map(Some),
+        (false, _, Stdio::Inherit) => Ok(None),
+    }
+}
+
+/// The story of `create`, from the claimed id to an init that waits.
+fn make(
+    plan: &mut Plan,
+    claim: &Claim,
+    request: &CreateRequest,
+    network: &mut dyn Network,
+) -> Result<Made> {
+    write_config(&claim.dir, &request.bundle.spec)?;
+    plan.state.write(&claim.dir)?;
+    plan.cgroup.create(&plan.resources)?;
+    plan.cgroup.set_devices(&plan.devices)?;
+    let cgroup = plan.cgroup.join_handles(&SubCgroups::none())?;
+    let start = claim.listen_for_start()?;
+    plan.init.rootfs.open_id_maps()?;
+
+    let fds = InitFds {
+        cgroup: &cgroup,
+        start: &start,
+        console: plan.console.as_ref(),
+        claim: &claim.fd,
+    };
+    let spawned = spawn::spawn(&plan.init.namespaces, cgroup.clone_into(), |channel| {
+        init::run(&plan.init, &fds, channel)
+    })?;
+    plan.state.pid = spawned.pid;
+    plan.state.start_time = ProcessStat::of(spawned.pid).map_or(0, |stat| stat.start_time);
+    plan.state.write(&claim.dir)?;
+    drop((cgroup, start));
+
+    if plan.init.namespaces.new.contains(CloneFlags::CLONE_NEWUSER) {
+        plan.init.namespaces.map_ids(spawned.pid)?;
+        spawned.channel.send(&Message::Mapped).or_else(|_| why_gone(&spawned))?;
+    }
+    plan.cgroup.set_limits(&plan.resources)?;
+    attach_network(plan, &spawned, claim, request, network)?;
+    set_oom_score(spawned.pid, plan.init.process.oom_score_adj)?;
+    accompany(plan, &spawned, &request.bundle.spec)?;
+
+    for rlimit in &plan.init.process.rlimits {
+        rlimit.set(spawned.pid)?;
+    }
+    send_pidfd(request.pidfd_socket.as_deref(), &spawned.pidfd)?;
+    write_pid_file(request.pid_file.as_deref(), spawned.pid)?;
+    claim.publish_start()?;
+    let console = match plan.console.take().and_then(ConsoleEnd::into_parent_end) {
+        Some(end) => channel::receive_fd(end.as_fd()).call(|| "receive the console".to_owned())?,
+        None => None,
+    };
+    Ok(Made { state: plan.state.clone(), pidfd: spawned.pidfd, console })
+}
+
+/// The config as it is in effect: `exec` and hooks read it, whatever becomes of the bundle.
+fn write_config(dir: &Path, spec: &Spec) -> Result<()> {
+    let path = dir.join(CONFIG_FILE);
+    let bytes = serde_json::to_vec(spec).map_err(|error| Error::corrupt(&path, error))?;
+    files::replace(&path, &bytes, 0o600).call(|| format!("write {}", path.display()))
+}
+
+fn attach_network(
+    plan: &Plan,
+    spawned: &Spawned,
+    claim: &Claim,
+    request: &CreateRequest,
+    network: &mut dyn Network,
+) -> Result<()> {
+    let path = format!("/proc/{}/ns/net", spawned.pid);
+    let netns = match std::fs::File::open(&path) {
+        Ok(netns) => netns,
+        Err(error) => {
+            why_gone(spawned)?;
+            return Err(error).call(|| format!("open {path}"));
+        }
+    };
+    let init = InitNamespaces {
+        id: &request.id,
+        pid: spawned.pid,
+        start_time: plan.state.start_time,
+        netns: netns.as_fd(),
+        state_dir: &claim.dir,
+    };
+    network.attach(&init).map_err(Error::Network)
+}
+
+/// Goes with init through its set-up: runs the hooks of the runtime namespace, hands over what it asks
+/// for, until it is ready.
+fn accompany(plan: &Plan, spawned: &Spawned, spec: &Spec) -> Result<()> {
+    let kinds = [HookKind::Prestart, HookKind::CreateRuntime];
+    let hooked = kinds.iter().any(|kind| !hooks::of(spec, *kind).is_empty());
+    if !hooked {
+        // Nothing to wait for: init need not stop.
+        spawned.channel.send(&Message::Hooked).or_else(|_| why_gone(spawned))?;
+    }
+    loop {
+        match spawned.channel.receive().map_err(Error::Init)? {
+            Message::Mounted if hooked => {
+                let state = plan.init.hook_state.json(Status::Creating, spawned.pid)?;
+                for kind in kinds {
+                    hooks::run(kind, hooks::of(spec, kind), &state, &[])?;
+                }
+                spawned.channel.send(&Message::Hooked).or_else(|_| why_gone(spawned))?;
+            }
+            Message::Mounted => {}
+            Message::OpenSource(index) => give_source(plan, spawned, index)?,
+            Message::SeccompListener(fd) => {
+                seccomp_listener::take(
+                    spec,
+                    &plan.init.hook_state,
+                    &spawned.pidfd,
+                    spawned.pid,
+                    fd,
+                )?;
+                spawned.channel.send(&Message::ListenerTaken)?;
+            }
+            Message::Ready => return Ok(()),
+            other => return Err(other.out_of_turn().into()),
+        }
+    }
+}
+
+/// A bind mount's source that init's own user may not reach.
+fn give_source(plan: &Plan, spawned: &Spawned, index: i32) -> Result<()> {
+    let path = format!("/proc/{}/ns/mnt", spawned.pid);
+    let namespace = std::fs::File::open(&path).call(|| format!("open {path}"))?;
+    let source = plan
+        .init
+        .rootfs
+        .open_source(usize::try_from(index).unwrap_or(usize::MAX), namespace.as_fd())?;
+    channel::send_fds(spawned.channel.as_fd(), b"source", &[source.as_fd()])
+        .call(|| "send a mount's source".to_owned())
+}
+
+/// Init has closed its end early: its last words say why.
+pub(crate) fn why_gone<T>(spawned: &Spawned) -> Result<T> {
+    loop {
+        match spawned.channel.receive() {
+            Ok(_) => {}
+            Err(error) => return Err(Error::Init(error)),
+        }
+    }
+}
+
+/// `process.oomScoreAdj` (proc_pid_oom_score_adj(5)); lowering it is a privilege of the host's root.
+pub(crate) fn set_oom_score(pid: i32, value: Option<i32>) -> Result<()> {
+    let Some(value) = value else { return Ok(()) };
+    let path = format!("/proc/{pid}/oom_score_adj");
+    std::fs::write(&path, value.to_string()).call(|| format!("write {value} to {path}"))
+}
+
+/// Writes the pid where the caller wants it, in one step.
+pub(crate) fn write_pid_file(path: Option<&Path>, pid: i32) -> Result<()> {
+    let Some(path) = path else { return Ok(()) };
+    files::replace(path, pid.to_string().as_bytes(), 0o644)
+        .call(|| format!("write pid file {}", path.display()))
+}
+
+/// Sends a pidfd of the process to the socket that the caller listens on.
+pub(crate) fn send_pidfd(socket: Option<&Path>, pidfd: &OwnedFd) -> Result<()> {
+    let Some(path) = socket else { return Ok(()) };
+    let stream = std::os::unix::net::UnixStream::connect(path)
+        .call(|| format!("connect pidfd socket {}", path.display()))?;
+    channel::send_fds(stream.as_fd(), b"pidfd", &[pidfd.as_fd()])
+        .call(|| "failed to send pidfd on socket".to_owned())
 }
 
 impl Created {
@@ -64,12 +368,21 @@ impl Created {
 
     /// Lets init execute the container's process.
     pub fn start(&mut self) -> Result<()> {
-        todo!()
+        self.container.start()
     }
 
     /// Stays in the foreground until the container's process ends: forwards signals, relays the
     /// terminal, reaps. Returns the exit code (128+n for signal n).
     pub fn foreground(&mut self) -> Result<i32> {
-        todo!()
+        let signals = match self.signals.take() {
+            Some(signals) => signals,
+            None => Signals::take()?,
+        };
+        foreground::wait(self.container.state().pid, &self.pidfd, &signals, self.console.take())
+    }
+
+    /// The container, for good.
+    pub fn into_container(self) -> Container {
+        self.container
     }
 }

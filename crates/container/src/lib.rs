@@ -4,24 +4,45 @@
 //! processes to it. Networking is a seam, [`Network`]: this crate does not know what a bridge is.
 
 mod bundle;
+mod cgroups;
+mod channel;
 mod container;
 mod create;
 mod error;
+mod exec;
+mod files;
+mod foreground;
+mod hook_state;
+mod hooks;
 mod id;
+mod init;
+mod keyring;
+mod kill;
 mod mount_sys;
+mod namespaces;
 mod network;
-// Init is to call it; the attribute goes with the first call.
-#[allow(dead_code, unused_imports)]
-pub(crate) mod rootfs;
+mod process;
+mod rootfs;
+pub mod sealed;
+mod seccomp_listener;
 mod signal;
+mod spawn;
 mod state;
+mod store;
+mod sys;
+mod terminal;
+mod validate;
 
-pub use bundle::Bundle;
-pub use container::{Container, ExecRequest, Listed, StateRoot};
+pub use bundle::{Bundle, parse_process};
+pub use channel::ChannelError;
+pub use container::Container;
 pub use create::{CreateRequest, Created, Stdio, create};
-pub use error::{BoxError, Error, Result};
+pub use error::{BoxError, Error, Result, StatusError};
+pub use exec::ExecRequest;
 pub use id::{ContainerId, InvalidId};
 pub use network::{InitNamespaces, Network, NoNetwork};
 pub use oci_spec::runtime as spec;
+pub use rootfs::known_mount_options;
 pub use signal::{Signal, UnknownSignal};
 pub use state::{State, Status};
+pub use store::{Listed, StateRoot};

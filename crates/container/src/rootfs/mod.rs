@@ -38,7 +38,7 @@ use libc::c_ulong;
 
 pub(crate) use console::mount_console;
 pub(crate) use error::RootfsError;
-pub(crate) use options::known_mount_options;
+pub use options::known_mount_options;
 pub(crate) use plan::PlanContext;
 
 use device::DeviceNode;

@@ -142,7 +142,7 @@ const TABLE: &[(&str, Effect)] = &[
 ];
 
 /// The names of all options that are not a file system's own, sorted, for `rrun features`.
-pub(crate) fn known_mount_options() -> Vec<&'static str> {
+pub fn known_mount_options() -> Vec<&'static str> {
     TABLE.iter().map(|(name, _)| *name).collect()
 }
 

@@ -1,0 +1,264 @@
+//! `exec`: a further process in a container that lives.
+
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+use cgroup::{Hierarchies, Join, SubCgroups};
+use nix::sched::CloneFlags;
+
+use crate::channel::{self, Channel, ChannelError, Message};
+use crate::create::{send_pidfd, set_oom_score, write_pid_file};
+use crate::error::{CallContext, Error, Result, StatusError};
+use crate::foreground::{self, Signals};
+use crate::hook_state::HookState;
+use crate::process::{self, ProcessPlan, Program, Surroundings, cpu_mask};
+use crate::spawn::{self, Entry, Spawned, detach_from_parent, outlive_parent, tell};
+use crate::spec::{ExecCPUAffinity, Process, Spec};
+use crate::terminal::{self, ConsoleEnd};
+use crate::{Container, Status, Stdio, keyring, kill, namespaces, seccomp_listener, sys};
+
+/// What `exec` runs.
+#[derive(Debug)]
+pub struct ExecRequest {
+    /// The process: usually [`Container::process`] with changes.
+    pub process: Process,
+    /// The standard streams.
+    pub stdio: Stdio,
+    /// The caller does not wait.
+    pub detach: bool,
+    /// Where to write the pid.
+    pub pid_file: Option<PathBuf>,
+    /// Socket that receives a pidfd of the process.
+    pub pidfd_socket: Option<PathBuf>,
+    /// How many descriptors after stdio (and after `$LISTEN_FDS`) go to the process.
+    pub preserve_fds: u32,
+    /// Sub-cgroups to join, as `[CONTROLLER[,CONTROLLER]:]PATH`.
+    pub cgroups: Vec<String>,
+    /// Do not refuse a paused container.
+    pub ignore_paused: bool,
+}
+
+/// All decisions about a further process.
+struct Plan {
+    spec: Spec,
+    entry: Entry,
+    process: ProcessPlan,
+    keyring: Option<std::ffi::CString>,
+    console: Option<ConsoleEnd>,
+    affinity: Affinity,
+}
+
+/// CPU masks before and after the process is in the container's cgroup.
+#[derive(Default)]
+struct Affinity {
+    initial: Option<Vec<u8>>,
+    last: Option<Vec<u8>>,
+}
+
+impl Container {
+    /// Runs a further process in the container. Returns its exit code in the foreground (128+n for
+    /// signal n), 0 when detached.
+    pub fn exec(&self, request: ExecRequest) -> Result<i32> {
+        match self.status()? {
+            Status::Stopped | Status::Creating => {
+                return Err(Error::Status(StatusError::ExecStopped));
+            }
+            Status::Paused if !request.ignore_paused => {
+                return Err(Error::Status(StatusError::ExecPaused));
+            }
+            _ => {}
+        }
+        let signals = if request.detach { None } else { Some(Signals::take()?) };
+        let mut plan = Plan::new(self, &request)?;
+        let spawned = self.spawn_into(&plan, &SubCgroups::parse(&request.cgroups)?)?;
+        if let Err(error) = self.settle(&mut plan, &spawned, &request) {
+            // Half a process of ours must not stay in the container.
+            let _ = kill::send(spawned.pidfd.as_fd(), crate::Signal::KILL.number());
+            spawn::reap_if_child(&spawned.pidfd);
+            return Err(error);
+        }
+        let Some(signals) = signals else { return Ok(0) };
+        let console = match plan.console.take().and_then(ConsoleEnd::into_parent_end) {
+            Some(end) => {
+                channel::receive_fd(end.as_fd()).call(|| "receive the console".to_owned())?
+            }
+            None => None,
+        };
+        foreground::wait(spawned.pid, &spawned.pidfd, &signals, console)
+    }
+
+    fn spawn_into(&self, plan: &Plan, sub: &SubCgroups) -> Result<Spawned> {
+        let cgroup = self.cgroup()?.join_handles(sub)?;
+        let spawn = |cgroup: &Join| {
+            spawn::spawn_in(&plan.entry, cgroup.clone_into(), |channel| run(plan, cgroup, channel))
+        };
+        match spawn(&cgroup) {
+            // On cgroup v2 init may have made its own group one of groups, in which there can be no
+            // process: the new one then goes where init is.
+            Err(Error::Syscall { errno, .. })
+                if errno.0 == nix::errno::Errno::EBUSY && sub.is_none() =>
+            {
+                spawn(&cgroup::Cgroup::join_handles_of(&Hierarchies::detect()?, self.state().pid)?)
+            }
+            spawned => spawned,
+        }
+    }
+
+    /// The parent's side until the process runs.
+    fn settle(&self, plan: &mut Plan, spawned: &Spawned, request: &ExecRequest) -> Result<()> {
+        set_oom_score(spawned.pid, plan.process.oom_score_adj)?;
+        loop {
+            match spawned.channel.receive().map_err(Error::Join)? {
+                Message::SeccompListener(fd) => {
+                    let state = HookState::new(self.id(), self.state().bundle.clone(), &plan.spec);
+                    seccomp_listener::take(&plan.spec, &state, &spawned.pidfd, spawned.pid, fd)?;
+                    spawned.channel.send(&Message::ListenerTaken)?;
+                }
+                Message::Ready => break,
+                other => return Err(other.out_of_turn().into()),
+            }
+        }
+        for rlimit in &plan.process.rlimits {
+            rlimit.set(spawned.pid)?;
+        }
+        send_pidfd(request.pidfd_socket.as_deref(), &spawned.pidfd)?;
+        write_pid_file(request.pid_file.as_deref(), spawned.pid)?;
+        spawned.channel.send(&Message::Start)?;
+        match spawned.channel.receive() {
+            // Executing the program closed the other end.
+            Err(ChannelError::Closed) => Ok(()),
+            Err(error) => Err(Error::Join(error)),
+            Ok(other) => Err(other.out_of_turn().into()),
+        }
+    }
+}
+
+impl Plan {
+    fn new(container: &Container, request: &ExecRequest) -> Result<Self> {
+        let spec = container.config()?;
+        let init =
+            kill::open_init(container.state()).ok_or(Error::Status(StatusError::ExecStopped))?;
+        let linux = spec.linux().as_ref();
+        let surroundings = Surroundings {
+            seccomp: linux.and_then(|linux| linux.seccomp().as_ref()),
+            personality: linux.and_then(|linux| linux.personality().as_ref()),
+            preserve_fds: request.preserve_fds,
+        };
+        let process = ProcessPlan::new(&request.process, &surroundings, &container.root)?;
+        let refuse = |problem: &str| Err(Error::config("process.terminal", problem));
+        let console = match (process.terminal.is_some(), request.detach, &request.stdio) {
+            (true, _, Stdio::ConsoleSocket(path)) if request.detach => {
+                Some(ConsoleEnd::connect(path)?)
+            }
+            (true, true, Stdio::Inherit) => {
+                return refuse(
+                    "cannot allocate tty if rrun will detach without setting console socket",
+                );
+            }
+            (_, _, Stdio::ConsoleSocket(_)) => {
+                return refuse("cannot use console socket if rrun will not detach or allocate tty");
+            }
+            (true, false, Stdio::Inherit) => Some(ConsoleEnd::relay()?),
+            (false, _, Stdio::Inherit) => None,
+        };
+        Ok(Self {
+            entry: Entry { kinds: foreign_namespaces(container.state().pid)?, init },
+            keyring: keyring::name_of(container.id()),
+            affinity: affinity(request.process.exec_cpu_affinity().as_ref())?,
+            process,
+            console,
+            spec,
+        })
+    }
+}
+
+/// Runs in the clone. Returns only when it cannot become the process, after saying why.
+fn run(plan: &Plan, cgroup: &Join, channel: Channel) {
+    let error = match enter(plan, cgroup, &channel).and_then(|program| {
+        channel.send(&Message::Ready)?;
+        channel.expect(&Message::Start)?;
+        Ok(program)
+    }) {
+        Ok(program) => {
+            match sys::cloexec_from(3 + plan.process.extra_fds).call(|| "close_range".to_owned()) {
+                Ok(()) => plan.process.execute(&program, &channel),
+                Err(error) => error,
+            }
+        }
+        Err(error) => error,
+    };
+    tell(&channel, &Message::Failed(error.to_string()));
+}
+
+/// Becomes a process of the container.
+fn enter(plan: &Plan, cgroup: &Join, channel: &Channel) -> Result<Program> {
+    detach_from_parent(channel)?;
+    if let Some(mask) = &plan.affinity.initial {
+        sys::set_cpu_affinity(0, mask).call(|| "set initial CPU affinity".to_owned())?;
+    }
+    cgroup.enter(true).call(|| "join the container's cgroup".to_owned())?;
+    match &plan.affinity.last {
+        Some(mask) => {
+            sys::set_cpu_affinity(0, mask).call(|| "set final CPU affinity".to_owned())?
+        }
+        None => sys::reset_cpu_affinity().call(|| "reset CPU affinity".to_owned())?,
+    }
+    plan.entry.join_rest()?;
+    if plan.entry.kinds.contains(CloneFlags::CLONE_NEWUSER) {
+        namespaces::become_root()?;
+    }
+    nix::unistd::setsid().call(|| "setsid".to_owned())?;
+    if let Some(name) = &plan.keyring {
+        keyring::join(name, plan.entry.kinds.contains(CloneFlags::CLONE_NEWUSER))?;
+    }
+    if let (Some(console), Some(size)) = (&plan.console, plan.process.terminal) {
+        let slave = terminal::open_pty(console.child_end(), size)?;
+        process::adopt_terminal(slave.as_fd())?;
+    }
+    plan.process.label()?;
+    plan.process.prepare()?;
+    let program = plan.process.become_user(channel)?;
+    outlive_parent()?;
+    Ok(program)
+}
+
+/// The namespaces of the container that are not the caller's own: only these can and need be joined.
+fn foreign_namespaces(pid: i32) -> Result<CloneFlags> {
+    const KINDS: [(&str, i32); 8] = [
+        ("user", libc::CLONE_NEWUSER),
+        ("mnt", libc::CLONE_NEWNS),
+        ("pid", libc::CLONE_NEWPID),
+        ("net", libc::CLONE_NEWNET),
+        ("ipc", libc::CLONE_NEWIPC),
+        ("uts", libc::CLONE_NEWUTS),
+        ("cgroup", libc::CLONE_NEWCGROUP),
+        ("time", libc::CLONE_NEWTIME),
+    ];
+    let mut kinds = CloneFlags::empty();
+    for (name, flag) in KINDS {
+        let inode = |pid: &str| {
+            std::fs::metadata(format!("/proc/{pid}/ns/{name}")).map(|metadata| metadata.ino())
+        };
+        // A kind that this kernel does not have is nobody's.
+        let Ok(own) = inode("self") else { continue };
+        if inode(&pid.to_string()).call(|| format!("stat /proc/{pid}/ns/{name}"))? != own {
+            kinds |= CloneFlags::from_bits_retain(flag);
+        }
+    }
+    Ok(kinds)
+}
+
+fn affinity(spec: Option<&ExecCPUAffinity>) -> Result<Affinity> {
+    let Some(spec) = spec else { return Ok(Affinity::default()) };
+    let mask = |field: &str, list: &Option<String>| {
+        list.as_deref()
+            .filter(|list| !list.is_empty())
+            .map(|list| cpu_mask(field, list))
+            .transpose()
+    };
+    Ok(Affinity {
+        initial: mask("process.execCPUAffinity.initial", spec.initial())?,
+        last: mask("process.execCPUAffinity.final", spec.cpu_affinity_final())?,
+    })
+}

@@ -1,0 +1,123 @@
+//! The capability sets of a process (capabilities(7)).
+
+use crate::error::CallContext;
+use crate::spec::{Capabilities, Capability, LinuxCapabilities};
+use crate::{Result, sys};
+
+/// The five sets as bit masks by capability number. Absent in config.json means empty, as in runc.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct CapabilitySets {
+    bounding: u64,
+    effective: u64,
+    inheritable: u64,
+    permitted: u64,
+    ambient: u64,
+}
+
+impl CapabilitySets {
+    /// The sets of `process.capabilities`.
+    pub(crate) fn new(capabilities: Option<&LinuxCapabilities>) -> Self {
+        let Some(capabilities) = capabilities else { return Self::default() };
+        Self {
+            bounding: mask(capabilities.bounding()),
+            effective: mask(capabilities.effective()),
+            inheritable: mask(capabilities.inheritable()),
+            permitted: mask(capabilities.permitted()),
+            ambient: mask(capabilities.ambient()),
+        }
+    }
+
+    /// Drops from the bounding set all that is not wanted. Before the user changes.
+    pub(crate) fn drop_bounding(&self) -> Result<()> {
+        for number in 0..64 {
+            if self.bounding & bit(number) != 0 {
+                continue;
+            }
+            match sys::prctl(libc::PR_CAPBSET_DROP, number) {
+                Ok(_) => {}
+                // The first number that this kernel does not know ends the list.
+                Err(nix::errno::Errno::EINVAL) => break,
+                Err(errno) => {
+                    return Err(errno).call(|| {
+                        format!("unable to apply bounding set: drop capability {number}")
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets all others. After the user changed, with capabilities kept (`PR_SET_KEEPCAPS`).
+    pub(crate) fn apply(&self) -> Result<()> {
+        sys::set_capabilities(self.effective, self.permitted, self.inheritable)
+            .call(|| "unable to apply caps: capset".to_owned())?;
+        sys::prctl_ambient(libc::PR_CAP_AMBIENT_CLEAR_ALL, 0)
+            .call(|| "unable to apply caps: clear the ambient set".to_owned())?;
+        for number in (0..64).filter(|number| self.ambient & bit(*number) != 0) {
+            // A capability that is not both permitted and inheritable cannot be ambient: the others
+            // stay usable, so this is a warning, as in runc.
+            if let Err(errno) = sys::prctl_ambient(libc::PR_CAP_AMBIENT_RAISE, number) {
+                tracing::warn!(
+                    "can't raise ambient capability {}: {}",
+                    name(number),
+                    crate::error::OsError(errno)
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+fn bit(number: u64) -> u64 {
+    1 << number
+}
+
+fn mask(set: &Option<Capabilities>) -> u64 {
+    set.iter().flatten().filter_map(number).fold(0, |mask, number| mask | bit(number))
+}
+
+/// The kernel's number of a capability.
+fn number(capability: &Capability) -> Option<u64> {
+    let name = format!("CAP_{capability}");
+    name.parse::<caps::Capability>().ok().map(|capability| u64::from(capability.index()))
+}
+
+fn name(number: u64) -> String {
+    caps::all()
+        .into_iter()
+        .find(|capability| u64::from(capability.index()) == number)
+        .map_or_else(|| number.to_string(), |capability| capability.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn names_become_bits() {
+        let set: HashSet<_> =
+            [Capability::Chown, Capability::CheckpointRestore, Capability::Kill].into();
+        let capabilities =
+            crate::spec::LinuxCapabilitiesBuilder::default().bounding(set).build().unwrap();
+        let sets = CapabilitySets::new(Some(&capabilities));
+        assert_eq!(sets.bounding & 1, 1);
+        assert_eq!(sets.bounding & (1 << 5), 1 << 5);
+        assert_eq!(sets.bounding & (1 << 40), 1 << 40);
+    }
+
+    #[test]
+    fn every_capability_of_the_spec_has_a_number() {
+        for capability in caps::all() {
+            let text = capability.to_string();
+            let name = text.strip_prefix("CAP_").unwrap();
+            let parsed: Capability = name.parse().unwrap();
+            assert_eq!(number(&parsed), Some(u64::from(capability.index())), "{name}");
+        }
+    }
+
+    #[test]
+    fn absent_is_empty() {
+        assert_eq!(CapabilitySets::new(None), CapabilitySets::default());
+    }
+}

@@ -1,0 +1,384 @@
+//! One process of a container, init or a further one: what it is, decided in the parent, and how the
+//! caller becomes it, done in the child.
+
+mod capabilities;
+mod home;
+mod program;
+mod rlimit;
+mod schedule;
+mod seccomp;
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::unistd::{Gid, Uid};
+
+use self::capabilities::CapabilitySets;
+use self::schedule::Scheduling;
+use crate::channel::{Channel, Message};
+use crate::error::{CallContext, Error, Result};
+use crate::spec::{LinuxPersonality, LinuxSeccomp, Process};
+use crate::sys;
+
+pub(crate) use self::program::Program;
+pub(crate) use self::rlimit::Rlimit;
+pub(crate) use self::schedule::cpu_mask;
+use self::seccomp::Filter;
+
+/// The file mode creation mask where config.json has none (runc's choice).
+const DEFAULT_UMASK: u32 = 0o022;
+
+/// Everything a process needs, parsed and compiled.
+#[derive(Debug)]
+pub(crate) struct ProcessPlan {
+    args: Vec<CString>,
+    env: Vec<CString>,
+    cwd: CString,
+    uid: Uid,
+    gid: Gid,
+    groups: Vec<Gid>,
+    umask: nix::sys::stat::Mode,
+    capabilities: CapabilitySets,
+    no_new_privileges: bool,
+    seccomp: Option<Filter>,
+    scheduling: Scheduling,
+    apparmor: Option<String>,
+    selinux: Option<String>,
+    /// Set by the parent, which may raise hard limits.
+    pub(crate) rlimits: Vec<Rlimit>,
+    /// Set by the parent, which may lower it.
+    pub(crate) oom_score_adj: Option<i32>,
+    /// A pty of this size (rows, columns; 0 for the default) becomes its stdio.
+    pub(crate) terminal: Option<(u16, u16)>,
+    /// How many descriptors after stdio it keeps.
+    pub(crate) extra_fds: u32,
+}
+
+/// What a process takes from its container rather than from its own part of config.json.
+#[derive(Debug, Default)]
+pub(crate) struct Surroundings<'a> {
+    /// `linux.seccomp`.
+    pub(crate) seccomp: Option<&'a LinuxSeccomp>,
+    /// `linux.personality`.
+    pub(crate) personality: Option<&'a LinuxPersonality>,
+    /// `--preserve-fds`, checked.
+    pub(crate) preserve_fds: u32,
+}
+
+impl ProcessPlan {
+    /// Parses `process`. Errors name the field.
+    pub(crate) fn new(
+        process: &Process,
+        around: &Surroundings<'_>,
+        state_root: &Path,
+    ) -> Result<Self> {
+        let args = c_strings("process.args", process.args().as_deref().unwrap_or_default())?;
+        if args.is_empty() {
+            return Err(Error::config("process.args", "args must not be empty"));
+        }
+        if !process.cwd().is_absolute() {
+            return Err(Error::config("process.cwd", "Cwd must be an absolute path"));
+        }
+        let listen_fds = listen_fds();
+        let mut env = environment(process.env().as_deref().unwrap_or_default())?;
+        if listen_fds > 0 {
+            env.push(c_string("LISTEN_FDS", format!("LISTEN_FDS={listen_fds}"))?);
+            env.push(c_string("LISTEN_PID", "LISTEN_PID=1".to_owned())?);
+        }
+        let extra_fds = listen_fds + around.preserve_fds;
+        check_fds_open(listen_fds, extra_fds)?;
+        let user = process.user();
+        Ok(Self {
+            args,
+            env,
+            cwd: c_string("process.cwd", process.cwd().to_string_lossy().into_owned())?,
+            uid: Uid::from_raw(valid_id("process.user.uid", user.uid())?),
+            gid: Gid::from_raw(valid_id("process.user.gid", user.gid())?),
+            groups: user
+                .additional_gids()
+                .iter()
+                .flatten()
+                .map(|gid| valid_id("process.user.additionalGids", *gid).map(Gid::from_raw))
+                .collect::<Result<_>>()?,
+            umask: nix::sys::stat::Mode::from_bits_truncate(user.umask().unwrap_or(DEFAULT_UMASK)),
+            capabilities: CapabilitySets::new(process.capabilities().as_ref()),
+            no_new_privileges: process.no_new_privileges().unwrap_or(false),
+            seccomp: around
+                .seccomp
+                .filter(|profile| !is_empty(profile))
+                .map(|profile| Filter::new(profile, state_root))
+                .transpose()?,
+            scheduling: Scheduling {
+                scheduler: process.scheduler().as_ref().map(schedule::scheduler).transpose()?,
+                io_priority: process
+                    .io_priority()
+                    .as_ref()
+                    .map(schedule::io_priority)
+                    .transpose()?,
+                personality: around.personality.map(schedule::personality).transpose()?,
+            },
+            apparmor: non_empty(process.apparmor_profile()),
+            selinux: non_empty(process.selinux_label()),
+            rlimits: rlimit::parse(process.rlimits().as_deref().unwrap_or_default())?,
+            oom_score_adj: process.oom_score_adj(),
+            terminal: process.terminal().unwrap_or(false).then(|| {
+                process.console_size().as_ref().map_or((0, 0), |size| {
+                    (
+                        size.height().try_into().unwrap_or(u16::MAX),
+                        size.width().try_into().unwrap_or(u16::MAX),
+                    )
+                })
+            }),
+            extra_fds,
+        })
+    }
+
+    /// Child: labels of security modules, which need /proc and must precede the loss of privileges.
+    pub(crate) fn label(&self) -> Result<()> {
+        if let Some(profile) = &self.apparmor {
+            if !matches!(libcontainer::apparmor::is_enabled(), Ok(true)) {
+                return Err(Error::config(
+                    "process.apparmorProfile",
+                    "apparmor: config provided but apparmor not supported",
+                ));
+            }
+            libcontainer::apparmor::apply_profile(profile).map_err(|error| {
+                Error::config(
+                    "process.apparmorProfile",
+                    format!("unable to apply {profile:?}: {error}"),
+                )
+            })?;
+        }
+        if let Some(label) = &self.selinux {
+            std::fs::write("/proc/self/attr/exec", label)
+                .call(|| format!("set SELinux label {label:?} for exec"))?;
+        }
+        Ok(())
+    }
+
+    /// Child: scheduling, and no_new_privs.
+    pub(crate) fn prepare(&self) -> Result<()> {
+        self.scheduling.apply()?;
+        if self.no_new_privileges {
+            sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1).call(|| "set no_new_privs".to_owned())?;
+        }
+        Ok(())
+    }
+
+    /// Child: becomes the user with the capabilities, in the working directory.
+    ///
+    /// Without no_new_privs a seccomp filter needs CAP_SYS_ADMIN, so it is installed here, before the
+    /// capabilities go; with it, last of all.
+    pub(crate) fn become_user(&self, channel: &Channel) -> Result<Program> {
+        if !self.no_new_privileges || self.seccomp.as_ref().is_some_and(|filter| filter.notifies) {
+            self.install_seccomp(channel)?;
+        }
+        // Tried as the runtime's user first, which may enter what the container's user may not; and
+        // again as that user, who may enter what the runtime may not (root-squashing file systems).
+        let entered = nix::unistd::chdir(self.cwd.as_c_str());
+        self.capabilities.drop_bounding()?;
+        sys::prctl(libc::PR_SET_KEEPCAPS, 1).call(|| "keep capabilities".to_owned())?;
+        self.own_stdio()?;
+        self.set_user()?;
+        if let Err(errno) = entered {
+            if errno != Errno::EACCES && errno != Errno::EPERM {
+                return Err(errno).call(|| self.chdir_call());
+            }
+            nix::unistd::chdir(self.cwd.as_c_str()).call(|| self.chdir_call())?;
+        }
+        check_cwd()?;
+        sys::prctl(libc::PR_SET_KEEPCAPS, 0).call(|| "stop keeping capabilities".to_owned())?;
+        self.capabilities.apply()?;
+        nix::sys::stat::umask(self.umask);
+        Program::find(&self.args, self.env.clone(), self.uid)
+    }
+
+    fn chdir_call(&self) -> String {
+        format!("chdir to cwd ({:?}) set in config.json failed", self.cwd.to_string_lossy())
+    }
+
+    /// Child: the end of the story. Returns only to say why not.
+    pub(crate) fn execute(&self, program: &Program, channel: &Channel) -> Error {
+        if self.seccomp.as_ref().is_some_and(|filter| self.no_new_privileges && !filter.notifies)
+            && let Err(error) = self.install_seccomp(channel)
+        {
+            return error;
+        }
+        program.execute(&self.args)
+    }
+
+    fn install_seccomp(&self, channel: &Channel) -> Result<()> {
+        let Some(filter) = &self.seccomp else { return Ok(()) };
+        let Some(listener) = filter.install()? else { return Ok(()) };
+        // From here until the parent has it, every call that the profile notifies of would wait for
+        // ever, so as little as possible is done.
+        channel.send(&Message::SeccompListener(listener.as_raw_fd()))?;
+        channel.expect(&Message::ListenerTaken)?;
+        Ok(())
+    }
+
+    fn set_user(&self) -> Result<()> {
+        if !setgroups_denied() {
+            nix::unistd::setgroups(&self.groups).call(|| format!("setgroups {:?}", self.groups))?;
+        }
+        nix::unistd::setresgid(self.gid, self.gid, self.gid)
+            .map_err(|errno| unmapped(errno, "gid", self.gid.as_raw()))?;
+        nix::unistd::setresuid(self.uid, self.uid, self.uid)
+            .map_err(|errno| unmapped(errno, "uid", self.uid.as_raw()))
+    }
+
+    /// The streams were opened outside; the user must be able to open them again by /dev/stdout and
+    /// friends. The group is the mount's business.
+    fn own_stdio(&self) -> Result<()> {
+        for number in 0..3 {
+            let fd = sys::inherited_fd(number);
+            let Ok(stat) = rustix::fs::fstat(fd) else { continue };
+            let null = stat.st_rdev == rustix::fs::makedev(1, 3)
+                && rustix::fs::FileType::from_raw_mode(stat.st_mode).is_char_device();
+            if stat.st_uid == self.uid.as_raw() || null {
+                continue;
+            }
+            match rustix::fs::fchown(fd, Some(rustix::fs::Uid::from_raw(self.uid.as_raw())), None) {
+                // Not mapped in the user namespace, or on a read-only file system: left as it is.
+                Ok(()) | Err(rustix::io::Errno::PERM | rustix::io::Errno::ROFS) => {}
+                Err(errno) => {
+                    return Err(errno).call(|| format!("fchown standard stream {number}"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `/proc/self/setgroups` says `deny` in a user namespace made without privilege
+/// (user_namespaces(7)); then there are no supplementary groups to drop or set.
+fn setgroups_denied() -> bool {
+    std::fs::read("/proc/self/setgroups").is_ok_and(|text| text.starts_with(b"deny"))
+}
+
+fn unmapped(errno: Errno, kind: &str, id: u32) -> Error {
+    let call = match errno {
+        Errno::EINVAL => format!("cannot set{kind} to unmapped {kind} {id} in user namespace"),
+        _ => format!("set{kind} {id}"),
+    };
+    Error::Syscall { call, errno: crate::error::OsError(errno) }
+}
+
+/// The working directory must lie inside the container's root (CVE-2024-21626: a descriptor of the
+/// host left open as `cwd`). getcwd(2) has no path for one outside.
+fn check_cwd() -> Result<()> {
+    match nix::unistd::getcwd() {
+        Ok(cwd) if cwd.is_absolute() => Ok(()),
+        Ok(_) | Err(Errno::ENOENT) => Err(Error::config(
+            "process.cwd",
+            "current working directory is outside of container mount namespace root -- possible container breakout detected",
+        )),
+        Err(errno) => Err(errno).call(|| "getcwd".to_owned()),
+    }
+}
+
+/// An id that means "no change" to the kernel cannot be a user (CVE-2024-40635 and others).
+fn valid_id(field: &str, id: u32) -> Result<u32> {
+    if id == u32::MAX {
+        return Err(Error::config(field, format!("{id} is not a valid id")));
+    }
+    Ok(id)
+}
+
+fn non_empty(text: &Option<String>) -> Option<String> {
+    text.clone().filter(|text| !text.is_empty())
+}
+
+/// A profile that allows all and has no rules filters nothing.
+fn is_empty(profile: &LinuxSeccomp) -> bool {
+    profile.default_action() == crate::spec::LinuxSeccompAction::ScmpActAllow
+        && profile.syscalls().as_ref().is_none_or(Vec::is_empty)
+}
+
+pub(crate) fn c_string(field: &str, text: String) -> Result<CString> {
+    CString::new(text).map_err(|_| Error::config(field, "contains a NUL byte"))
+}
+
+fn c_strings(field: &str, texts: &[String]) -> Result<Vec<CString>> {
+    texts.iter().map(|text| c_string(field, text.clone())).collect()
+}
+
+/// `process.env` without repetitions: the last value of a name counts, at the place of the first.
+fn environment(entries: &[String]) -> Result<Vec<CString>> {
+    let mut seen: Vec<(&str, &String)> = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let Some((name, _)) = entry.split_once('=').filter(|(name, _)| !name.is_empty()) else {
+            return Err(Error::config(
+                "process.env",
+                format!("invalid environment variable: {entry:?}"),
+            ));
+        };
+        match seen.iter_mut().find(|(other, _)| *other == name) {
+            Some(earlier) => earlier.1 = entry,
+            None => seen.push((name, entry)),
+        }
+    }
+    seen.into_iter().map(|(_, entry)| c_string("process.env", entry.clone())).collect()
+}
+
+/// How many sockets systemd passed to this very process (sd_listen_fds(3)).
+fn listen_fds() -> u32 {
+    let number = |name| std::env::var(name).ok()?.parse::<u32>().ok();
+    match (number("LISTEN_PID"), number("LISTEN_FDS")) {
+        (Some(pid), Some(count)) if pid == std::process::id() => count,
+        _ => 0,
+    }
+}
+
+fn check_fds_open(listen: u32, extra: u32) -> Result<()> {
+    for index in 0..extra {
+        let number = i32::try_from(index).map_or(i32::MAX, |index| index.saturating_add(3));
+        rustix::io::fcntl_getfd(sys::inherited_fd(number)).call(|| {
+            format!(
+                "unable to stat preserved-fd {} (of {})",
+                index.saturating_sub(listen),
+                extra - listen
+            )
+        })?;
+    }
+    Ok(())
+}
+
+/// Makes this terminal the caller's stdio and controlling terminal. The caller leads a session.
+pub(crate) fn adopt_terminal(terminal: BorrowedFd<'_>) -> Result<()> {
+    rustix::stdio::dup2_stdin(terminal).call(|| "dup2 terminal to stdin".to_owned())?;
+    rustix::stdio::dup2_stdout(terminal).call(|| "dup2 terminal to stdout".to_owned())?;
+    rustix::stdio::dup2_stderr(terminal).call(|| "dup2 terminal to stderr".to_owned())?;
+    sys::set_controlling_terminal(terminal.as_fd()).call(|| "ioctl TIOCSCTTY".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(entries: &[&str]) -> Result<Vec<String>> {
+        let owned: Vec<String> = entries.iter().map(|&e| e.to_owned()).collect();
+        Ok(environment(&owned)?.into_iter().map(|e| e.into_string().unwrap()).collect())
+    }
+
+    #[test]
+    fn the_last_value_of_a_variable_counts() {
+        assert_eq!(texts(&["A=1", "B=2", "A=3"]).unwrap(), ["A=3", "B=2"]);
+        assert_eq!(texts(&["A=x=y"]).unwrap(), ["A=x=y"]);
+    }
+
+    #[test]
+    fn what_is_no_variable_is_refused() {
+        for bad in ["", "A", "=1", "A=\0"] {
+            assert!(texts(&[bad]).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_id_that_means_no_change_is_refused() {
+        assert!(valid_id("process.user.uid", u32::MAX).is_err());
+        assert_eq!(valid_id("process.user.uid", u32::MAX - 1).unwrap(), u32::MAX - 1);
+    }
+}

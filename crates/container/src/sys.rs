@@ -1,0 +1,289 @@
+//! System calls that neither nix nor rustix wraps. The only unsafe code of this crate.
+#![allow(unsafe_code)]
+
+use std::ffi::CString;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use nix::errno::Errno;
+
+/// linux/sched.h; the constant of the libc crate is too narrow.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// Which side of a [`fork`] this is.
+pub(crate) enum Fork {
+    /// The new process.
+    Child,
+    /// The caller, with the child's pid in the caller's pid namespace and a pidfd of it.
+    Parent { pid: i32, pidfd: OwnedFd },
+}
+
+/// What [`fork`] makes besides a copy of the process.
+#[derive(Default)]
+pub(crate) struct ForkFlags<'a> {
+    /// `CLONE_NEW*` flags.
+    pub(crate) namespaces: u64,
+    /// A cgroup v2 directory for the child to start in (`CLONE_INTO_CGROUP`).
+    pub(crate) cgroup: Option<BorrowedFd<'a>>,
+    /// The child becomes a sibling (`CLONE_PARENT`).
+    pub(crate) sibling: bool,
+}
+
+/// clone3(2) with the semantics of fork(2).
+///
+/// The caller must be single-threaded: then the child's copy of every lock, the allocator's among
+/// them, is free, and the child may run ordinary Rust.
+pub(crate) fn fork(flags: &ForkFlags<'_>) -> Result<Fork, Errno> {
+    let mut pidfd: i32 = -1;
+    // SAFETY: all-zero is a valid clone_args: every field is an integer.
+    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
+    args.flags = flags.namespaces | libc::CLONE_PIDFD as u64;
+    args.pidfd = std::ptr::from_mut(&mut pidfd) as u64;
+    if let Some(cgroup) = flags.cgroup {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = cgroup.as_raw_fd() as u64;
+    }
+    if flags.sibling {
+        // The exit signal is then the one of the parent (clone(2), CLONE_PARENT).
+        args.flags |= libc::CLONE_PARENT as u64;
+    } else {
+        args.exit_signal = libc::SIGCHLD as u64;
+    }
+    // SAFETY: args is a clone_args of the given size, pidfd outlives the call, and without CLONE_VM the
+    // child has its own copy of the stack and of all memory.
+    let pid =
+        unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>()) };
+    match Errno::result(pid)? {
+        0 => Ok(Fork::Child),
+        // SAFETY: CLONE_PIDFD stored a new descriptor that nobody else owns.
+        pid => Ok(Fork::Parent { pid: pid as i32, pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } }),
+    }
+}
+
+/// Ends the process at once, without destructors or exit handlers: those belong to the parent.
+pub(crate) fn exit_now(code: i32) -> ! {
+    // SAFETY: _exit(2) has no preconditions.
+    unsafe { libc::_exit(code) }
+}
+
+/// Marks every descriptor from `first` on close-on-exec (close_range(2)).
+pub(crate) fn cloexec_from(first: u32) -> Result<(), Errno> {
+    // SAFETY: CLOSE_RANGE_CLOEXEC closes nothing, so no owner loses its descriptor.
+    let rc =
+        unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+    Errno::result(rc).map(drop)
+}
+
+/// setdomainname(2).
+pub(crate) fn set_domain_name(name: &str) -> Result<(), Errno> {
+    // SAFETY: the pointer is valid for the given length.
+    Errno::result(unsafe { libc::setdomainname(name.as_ptr().cast(), name.len()) }).map(drop)
+}
+
+/// prlimit(2): sets a resource limit of another process.
+pub(crate) fn set_rlimit(pid: i32, resource: u32, soft: u64, hard: u64) -> Result<(), Errno> {
+    let limit = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
+    // SAFETY: limit is valid for reading, and no old limit is asked for.
+    Errno::result(unsafe { libc::prlimit64(pid, resource, &raw const limit, std::ptr::null_mut()) })
+        .map(drop)
+}
+
+/// Joins (making it if need be) the session keyring of this name (keyctl(2)), returns its serial.
+pub(crate) fn join_session_keyring(name: &CString) -> Result<i32, Errno> {
+    const KEYCTL_JOIN_SESSION_KEYRING: i32 = 1;
+    // SAFETY: name is a C string that outlives the call.
+    let serial =
+        unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name.as_ptr()) };
+    Errno::result(serial).map(|serial| serial as i32)
+}
+
+/// The permissions of a key, as in keyctl_setperm(3).
+pub(crate) fn key_permissions(serial: i32) -> Result<u32, Errno> {
+    const KEYCTL_DESCRIBE: i32 = 6;
+    let mut text = [0u8; 1024];
+    // SAFETY: the buffer is valid for its length.
+    let len = unsafe {
+        libc::syscall(libc::SYS_keyctl, KEYCTL_DESCRIBE, serial, text.as_mut_ptr(), text.len())
+    };
+    let len = usize::try_from(Errno::result(len)?).unwrap_or(0).min(text.len());
+    // "type;uid;gid;perm;description"
+    let text = String::from_utf8_lossy(text.get(..len).unwrap_or_default());
+    text.split(';').nth(3).and_then(|perm| u32::from_str_radix(perm, 16).ok()).ok_or(Errno::EINVAL)
+}
+
+/// keyctl_setperm(3).
+pub(crate) fn set_key_permissions(serial: i32, permissions: u32) -> Result<(), Errno> {
+    const KEYCTL_SETPERM: i32 = 5;
+    // SAFETY: only integers are passed.
+    Errno::result(unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_SETPERM, serial, permissions) })
+        .map(drop)
+}
+
+/// The argument of sched_setattr(2).
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SchedAttr {
+    pub(crate) size: u32,
+    pub(crate) policy: u32,
+    pub(crate) flags: u64,
+    pub(crate) nice: i32,
+    pub(crate) priority: u32,
+    pub(crate) runtime: u64,
+    pub(crate) deadline: u64,
+    pub(crate) period: u64,
+    pub(crate) util_min: u32,
+    pub(crate) util_max: u32,
+}
+
+/// sched_setattr(2) on the caller.
+pub(crate) fn set_scheduler(attr: &SchedAttr) -> Result<(), Errno> {
+    // SAFETY: attr is laid out as struct sched_attr and says its own size.
+    Errno::result(unsafe { libc::syscall(libc::SYS_sched_setattr, 0, std::ptr::from_ref(attr), 0) })
+        .map(drop)
+}
+
+/// ioprio_set(2) on the caller's process group, with the class and priority already combined.
+pub(crate) fn set_io_priority(value: i32) -> Result<(), Errno> {
+    const IOPRIO_WHO_PGRP: i32 = 2;
+    // SAFETY: only integers are passed.
+    Errno::result(unsafe { libc::syscall(libc::SYS_ioprio_set, IOPRIO_WHO_PGRP, 0, value) })
+        .map(drop)
+}
+
+/// Lets the caller run on every CPU that its cpuset allows (sched_setaffinity(2) intersects).
+pub(crate) fn reset_cpu_affinity() -> Result<(), Errno> {
+    // 64 Ki CPUs: more than any kernel is built for; the kernel reads only what it needs.
+    let mask = [u8::MAX; 8192];
+    // SAFETY: the mask is valid for its length.
+    let rc = unsafe { libc::syscall(libc::SYS_sched_setaffinity, 0, mask.len(), mask.as_ptr()) };
+    Errno::result(rc).map(drop)
+}
+
+/// Installs a seccomp filter (seccomp(2)); with `SECCOMP_FILTER_FLAG_NEW_LISTENER` in `flags` the
+/// listener is returned.
+pub(crate) fn seccomp_filter(program: &[u8], flags: u64) -> Result<Option<OwnedFd>, Errno> {
+    let len = program.len() / size_of::<libc::sock_filter>();
+    let program = libc::sock_fprog {
+        len: u16::try_from(len).map_err(|_| Errno::EINVAL)?,
+        filter: program.as_ptr().cast_mut().cast(),
+    };
+    // SAFETY: program points to len instructions; the kernel only reads them, from any alignment.
+    let fd = unsafe {
+        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program)
+    };
+    let fd = Errno::result(fd)?;
+    if flags & libc::SECCOMP_FILTER_FLAG_NEW_LISTENER == 0 {
+        return Ok(None);
+    }
+    // SAFETY: the kernel returned a new descriptor that nobody else owns.
+    Ok(Some(unsafe { OwnedFd::from_raw_fd(fd as i32) }))
+}
+
+/// capset(2), all three sets at once, as bit masks by capability number.
+pub(crate) fn set_capabilities(
+    effective: u64,
+    permitted: u64,
+    inheritable: u64,
+) -> Result<(), Errno> {
+    #[repr(C)]
+    struct Header {
+        version: u32,
+        pid: i32,
+    }
+    #[repr(C)]
+    struct Data {
+        effective: u32,
+        permitted: u32,
+        inheritable: u32,
+    }
+    /// `_LINUX_CAPABILITY_VERSION_3` of linux/capability.h.
+    const VERSION_3: u32 = 0x2008_0522;
+    let header = Header { version: VERSION_3, pid: 0 };
+    let half = |shift: u32| Data {
+        effective: (effective >> shift) as u32,
+        permitted: (permitted >> shift) as u32,
+        inheritable: (inheritable >> shift) as u32,
+    };
+    let data = [half(0), half(32)];
+    // SAFETY: header and data are laid out as the kernel's structures of version 3.
+    Errno::result(unsafe { libc::syscall(libc::SYS_capset, &raw const header, data.as_ptr()) })
+        .map(drop)
+}
+
+/// prctl(2) with one argument.
+pub(crate) fn prctl(option: i32, value: u64) -> Result<i32, Errno> {
+    // SAFETY: the options used by this crate take integers only.
+    Errno::result(unsafe { libc::prctl(option, value, 0, 0, 0) })
+}
+
+/// `PR_CAP_AMBIENT` with its sub-command.
+pub(crate) fn prctl_ambient(command: i32, capability: u64) -> Result<i32, Errno> {
+    // SAFETY: only integers are passed.
+    Errno::result(unsafe { libc::prctl(libc::PR_CAP_AMBIENT, command, capability, 0, 0) })
+}
+
+/// Gives the caller this terminal as its controlling one (`TIOCSCTTY`).
+pub(crate) fn set_controlling_terminal(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    // SAFETY: TIOCSCTTY takes an integer.
+    Errno::result(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCSCTTY, 0) }).map(drop)
+}
+
+/// Unlocks a pty (`TIOCSPTLCK`) and opens its other end without any path (`TIOCGPTPEER`).
+pub(crate) fn open_pty_peer(master: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    let unlocked: i32 = 0;
+    // SAFETY: TIOCSPTLCK reads one int.
+    Errno::result(unsafe {
+        libc::ioctl(master.as_raw_fd(), libc::TIOCSPTLCK, &raw const unlocked)
+    })?;
+    let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
+    // SAFETY: TIOCGPTPEER takes open flags and returns a new descriptor.
+    let fd = Errno::result(unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCGPTPEER, flags) })?;
+    // SAFETY: nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Takes a descriptor that the caller of this program left open (stdio, `$LISTEN_FDS`, `--preserve-fds`).
+pub(crate) fn inherited_fd(number: i32) -> BorrowedFd<'static> {
+    // SAFETY: descriptors passed in by the caller stay open for the life of the process.
+    unsafe { BorrowedFd::borrow_raw(number) }
+}
+
+/// A CPU list as sched_setaffinity(2) wants it, for the process `pid` (0: the caller).
+pub(crate) fn set_cpu_affinity(pid: i32, mask: &[u8]) -> Result<(), Errno> {
+    // SAFETY: the mask is valid for its length.
+    let rc = unsafe { libc::syscall(libc::SYS_sched_setaffinity, pid, mask.len(), mask.as_ptr()) };
+    Errno::result(rc).map(drop)
+}
+
+/// Resets a signal to its default disposition (Rust's runtime ignores SIGPIPE).
+pub(crate) fn default_signal(signal: i32) {
+    // SAFETY: SIG_DFL installs no handler.
+    unsafe { libc::signal(signal, libc::SIG_DFL) };
+}
+
+/// Takes a raw descriptor received by SCM_RIGHTS or pidfd_getfd(2).
+pub(crate) fn own_fd(raw: i32) -> OwnedFd {
+    // SAFETY: the kernel made this descriptor for the caller, and nobody else owns it.
+    unsafe { OwnedFd::from_raw_fd(raw) }
+}
+
+/// pidfd_getfd(2).
+pub(crate) fn fd_of_process(pidfd: BorrowedFd<'_>, fd: i32) -> Result<OwnedFd, Errno> {
+    // SAFETY: only integers are passed; the result is a new descriptor.
+    let raw = unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_raw_fd(), fd, 0) };
+    Ok(own_fd(Errno::result(raw)? as i32))
+}
+
+/// pidfd_send_signal(2) by number: rustix and nix know no real-time signals.
+pub(crate) fn send_signal(pidfd: i32, number: i32) -> Result<(), Errno> {
+    // SAFETY: no siginfo is passed; the others are integers.
+    let rc = unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            pidfd,
+            number,
+            std::ptr::null::<libc::siginfo_t>(),
+            0,
+        )
+    };
+    Errno::result(rc).map(drop)
+}

@@ -1,0 +1,115 @@
+//! Pseudo-terminals: made inside the container, relayed or handed over outside.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::termios::{OptionalActions, Termios, Winsize};
+
+use crate::channel;
+use crate::error::{CallContext, Error, Result};
+use crate::sys;
+
+/// Where the child sends the master of its pty.
+#[derive(Debug)]
+pub(crate) enum ConsoleEnd {
+    /// A socket somebody else listens on (`--console-socket`).
+    Socket(OwnedFd),
+    /// A pair with the parent, which relays in the foreground: the child's end and the parent's.
+    Relay(OwnedFd, OwnedFd),
+}
+
+impl ConsoleEnd {
+    /// Connects to the socket at `path`.
+    pub(crate) fn connect(path: &Path) -> Result<Self> {
+        UnixStream::connect(path)
+            .map(|stream| Self::Socket(stream.into()))
+            .call(|| format!("connect console socket {}", path.display()))
+    }
+
+    /// A pair with this process.
+    pub(crate) fn relay() -> Result<Self> {
+        let (ours, theirs) = UnixStream::pair().call(|| "socketpair".to_owned())?;
+        Ok(Self::Relay(theirs.into(), ours.into()))
+    }
+
+    /// The child's side.
+    pub(crate) fn child_end(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Socket(fd) | Self::Relay(fd, _) => fd.as_fd(),
+        }
+    }
+
+    /// The parent's side of a relay, once the child has its own.
+    pub(crate) fn into_parent_end(self) -> Option<OwnedFd> {
+        match self {
+            Self::Socket(_) => None,
+            Self::Relay(_, ours) => Some(ours),
+        }
+    }
+}
+
+/// In the child, inside the container: makes a pty of the container's devpts, sends its master to
+/// `console` and returns the other end.
+pub(crate) fn open_pty(console: BorrowedFd<'_>, (rows, columns): (u16, u16)) -> Result<OwnedFd> {
+    const PTMX: &str = "/dev/pts/ptmx";
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let master = rustix::fs::open(PTMX, flags, Mode::empty()).call(|| format!("open {PTMX}"))?;
+    check_ptmx(master.as_fd())?;
+    let slave = sys::open_pty_peer(master.as_fd()).call(|| format!("open the peer of {PTMX}"))?;
+    if rows != 0 && columns != 0 {
+        let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        rustix::termios::tcsetwinsize(&master, size)
+            .call(|| format!("resize console to {rows}x{columns}"))?;
+    }
+    channel::send_fds(console, PTMX.as_bytes(), &[master.as_fd()])
+        .call(|| "send console to its socket".to_owned())?;
+    Ok(slave)
+}
+
+/// It must be the kernel's pty multiplexer of a devpts, not what an image has put there
+/// (CVE-2025-52565).
+fn check_ptmx(master: BorrowedFd<'_>) -> Result<()> {
+    /// `DEVPTS_SUPER_MAGIC` of linux/magic.h.
+    const DEVPTS: u64 = 0x1cd1;
+    let stat = rustix::fs::fstat(master).call(|| "fstat /dev/pts/ptmx".to_owned())?;
+    let system = rustix::fs::fstatfs(master).call(|| "fstatfs /dev/pts/ptmx".to_owned())?;
+    if stat.st_rdev != rustix::fs::makedev(5, 2) || system.f_type as u64 != DEVPTS {
+        return Err(Error::config(
+            "process.terminal",
+            "/dev/pts/ptmx of the container is not a pty multiplexer",
+        ));
+    }
+    Ok(())
+}
+
+/// The caller's terminal in raw mode; it gets its old mode back when this is dropped.
+#[derive(Debug)]
+pub(crate) struct RawMode(Termios);
+
+impl RawMode {
+    /// Of stdin, if that is a terminal.
+    pub(crate) fn of_stdin() -> Option<Self> {
+        let stdin = rustix::stdio::stdin();
+        let old = rustix::termios::tcgetattr(stdin).ok()?;
+        let mut raw = old.clone();
+        raw.make_raw();
+        rustix::termios::tcsetattr(stdin, OptionalActions::Now, &raw).ok()?;
+        Some(Self(old))
+    }
+}
+
+impl Drop for RawMode {
+    fn drop(&mut self) {
+        // The terminal may have gone; then it needs nothing.
+        let _ = rustix::termios::tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &self.0);
+    }
+}
+
+/// Gives the pty the size of the caller's terminal, if it has one.
+pub(crate) fn copy_size(master: BorrowedFd<'_>) {
+    if let Ok(size) = rustix::termios::tcgetwinsize(rustix::stdio::stdin()) {
+        let _ = rustix::termios::tcsetwinsize(master, size);
+    }
+}
