@@ -86,7 +86,7 @@ impl Cgroup {
     /// # Errors
     ///
     /// [`Error::OutsideMount`] for a path that is not below the mount of its controller: a state
-    /// file must not direct writes elsewhere.
+    /// file must not direct writes elsewhere. Paths of hierarchies no longer mounted are left out.
     pub fn from_paths(
         hierarchies: &Hierarchies,
         paths: &BTreeMap<String, PathBuf>,
@@ -97,7 +97,11 @@ impl Cgroup {
             let Some(dir) = paths.get(controller.as_str()) else { continue };
             let outside =
                 || Error::OutsideMount { controller: controller.to_string(), path: dir.clone() };
-            let mount = hierarchies.mount(controller).ok_or_else(outside)?;
+            let Some(mount) = hierarchies.mount(controller) else {
+                // Unmounted since: there is nothing to reach, and `delete` must still work.
+                tracing::debug!("the hierarchy of {} is not mounted", dir.display());
+                continue;
+            };
             let inner = dir.strip_prefix(&mount.point).map_err(|_| outside())?;
             if location::clean(inner) != inner || inner.as_os_str().is_empty() {
                 return Err(outside());
@@ -162,5 +166,44 @@ impl Cgroup {
     /// The directory in which the container's processes are listed.
     pub(crate) fn procs_dir(&self) -> Option<&Path> {
         self.dir(Controller::Devices).or_else(|| self.groups.first().map(|g| g.dir.as_path()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hierarchies::Mount;
+
+    fn hierarchies() -> Hierarchies {
+        let mount = |controllers: &[Controller], point: &str| Mount {
+            controllers: controllers.to_vec(),
+            point: point.into(),
+            root: "/".into(),
+        };
+        let both = mount(&[Controller::Cpu, Controller::Cpuacct], "/cg/cpu,cpuacct");
+        let devices = mount(&[Controller::Devices], "/cg/devices");
+        Hierarchies::from_mounts(Mode::V1, vec![both, devices])
+    }
+
+    #[test]
+    fn paths_survive_the_state() {
+        let cgroup =
+            Cgroup::new(&hierarchies(), Some(Path::new("/a/b")), "", Options::default()).unwrap();
+        assert_eq!(cgroup.groups[0].controllers, [Controller::Devices]);
+        let mut paths = cgroup.paths();
+        assert_eq!(paths["cpuacct"], Path::new("/cg/cpu,cpuacct/a/b"));
+        assert_eq!(paths["cpu"], paths["cpuacct"]);
+        paths.insert("memory".into(), "/cg/memory/a/b".into());
+        let again = Cgroup::from_paths(&hierarchies(), &paths, Options::default()).unwrap();
+        assert_eq!(again.groups, cgroup.groups);
+    }
+
+    #[test]
+    fn recorded_paths_must_be_groups() {
+        for bad in ["/etc", "/cg/devices", "/cg/devices/../x", "/cg/devices/a/../../../etc", "a"] {
+            let paths = BTreeMap::from([("devices".to_owned(), PathBuf::from(bad))]);
+            let result = Cgroup::from_paths(&hierarchies(), &paths, Options::default());
+            assert!(matches!(result, Err(Error::OutsideMount { .. })), "{bad}");
+        }
     }
 }

@@ -44,16 +44,15 @@ impl Cgroup {
     }
 
     fn create_v1(&mut self, resources: &LinuxResources) -> Result<()> {
-        let groups = std::mem::take(&mut self.groups);
-        for group in groups {
+        let mut usable = Vec::with_capacity(self.groups.len());
+        for group in self.groups.clone() {
             match self.create_group(&group, resources) {
-                Ok(()) => self.groups.push(group),
-                Err(error) if self.may_ignore(&error) => {
-                    self.denied.extend(&group.controllers);
-                }
+                Ok(()) => usable.push(group),
+                Err(error) if self.may_ignore(&error) => self.denied.extend(&group.controllers),
                 Err(error) => return Err(error),
             }
         }
+        self.groups = usable;
         Ok(())
     }
 
@@ -114,7 +113,7 @@ impl Cgroup {
             }
         }
         enable_controllers(&group.dir, &group.mount)?;
-        check_type(&group.dir, resources)
+        check_type(&group.dir, &group.mount, resources)
     }
 }
 
@@ -182,19 +181,32 @@ fn lacks(level: &Path, available: &str) -> Result<Vec<String>> {
 
 /// v2: below a group with processes of its own only threaded groups work, and those only take
 /// the controllers that know threads (cgroups(7), "Thread mode").
-fn check_type(dir: &Path, resources: &LinuxResources) -> Result<()> {
-    let path = dir.join("cgroup.type");
-    let state = match file::read_value(&path) {
-        Ok(state) => state,
-        // Not in the root group, nor before Linux 4.14.
-        Err(error) if error.is_gone() => return Ok(()),
-        Err(error) => return Err(error),
-    };
+fn check_type(dir: &Path, mount: &Path, resources: &LinuxResources) -> Result<()> {
+    let state = group_type(dir)?;
     match state.as_str() {
-        "domain invalid" if !limits::any_domain(resources) => file::write(&path, "threaded"),
         "domain invalid" | "domain threaded" | "threaded" if limits::any_domain(resources) => {
             Err(Error::Threaded { path: dir.to_owned(), state })
         }
+        "domain invalid" => make_threaded(dir, mount),
         _ => Ok(()),
+    }
+}
+
+/// A group can become threaded only when the one above it is part of the threaded tree.
+fn make_threaded(dir: &Path, mount: &Path) -> Result<()> {
+    let levels: Vec<&Path> = dir.ancestors().take_while(|level| *level != mount).collect();
+    for level in levels.into_iter().rev() {
+        if group_type(level)? == "domain invalid" {
+            file::write(&level.join("cgroup.type"), "threaded")?;
+        }
+    }
+    Ok(())
+}
+
+/// `cgroup.type`; empty in the root group and before Linux 4.14, where it does not exist.
+fn group_type(dir: &Path) -> Result<String> {
+    match file::read_value(&dir.join("cgroup.type")) {
+        Err(error) if error.is_gone() => Ok(String::new()),
+        result => result,
     }
 }

@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod rootless;
 mod unified;
 mod v1;
 

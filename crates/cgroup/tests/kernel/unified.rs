@@ -80,3 +80,21 @@ fn devices_are_restricted_by_a_program() {
     container.cgroup.set_devices(&rules).unwrap();
     assert!(container.run("head -c 0 /dev/kmsg && ! (: > /dev/kmsg) 2> /dev/null"));
 }
+
+#[test]
+#[ignore = "needs root and a cgroup2 mount"]
+fn below_a_threaded_group() {
+    let parent = Container::created(unified(), "threads");
+    let dir = parent.cgroup.dir(Controller::Unified).unwrap();
+    std::fs::create_dir(dir.join("first")).unwrap();
+    std::fs::write(dir.join("first/cgroup.type"), "threaded").unwrap();
+    let path = parent.path.join("second/third");
+    let mut inner = Cgroup::new(&parent.hierarchies, Some(&path), "", Options::default()).unwrap();
+    let limits = resources(r#"{"memory":{"limit":1048576}}"#);
+    let error = inner.create(&limits).unwrap_err().to_string();
+    assert!(error.contains("with domain controllers -- it is in domain invalid mode"), "{error}");
+    assert!(!dir.join("second").exists());
+    inner.create(&LinuxResources::default()).unwrap();
+    assert_eq!(read(inner.dir(Controller::Unified), "cgroup.type"), "threaded");
+    // Drop removes the tree below as well.
+}
