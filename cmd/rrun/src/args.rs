@@ -63,6 +63,13 @@ pub fn command() -> clap::Command {
     })
 }
 
+/// Whether a verb may be meant that puts a process of rrun into a container: that process must run
+/// from where the container cannot write (CVE-2019-5736), which is to be seen to before arguments are
+/// parsed and anything else is done. A word that only looks like such a verb costs an execve.
+pub(crate) fn enters_container(args: impl Iterator<Item = OsString>) -> bool {
+    args.skip(1).any(|arg| arg == "create" || arg == "run" || arg == "exec")
+}
+
 /// Why no verb is to be called.
 #[derive(Debug)]
 pub(crate) enum Stop {

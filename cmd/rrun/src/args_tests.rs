@@ -86,6 +86,20 @@ fn flags_end_where_the_command_begins() {
 }
 
 #[test]
+fn verbs_that_enter_containers_are_seen_wherever_they_stand() {
+    for (line, enters) in [
+        ("rrun create c1", true),
+        ("rrun --root /x --debug run c1", true),
+        ("rrun --log=run.log exec c1 ls", true),
+        ("rrun --log=run.log state c1", false),
+        ("rrun list", false),
+        ("rrun", false),
+    ] {
+        assert_eq!(enters_container(words(line)), enters, "{line}");
+    }
+}
+
+#[test]
 fn what_is_wrong_is_said_in_one_line() {
     for (line, message) in [
         ("rrun foo", "No help topic for 'foo'"),

@@ -27,10 +27,10 @@ const EXEC_FAILURE: u8 = 255;
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    if may_enter_container()
+    if args::enters_container(std::env::args_os())
         && let Err(error) = container::sealed::ensure()
     {
-        output::complain(&format!("{error:#}"));
+        output::complain(&error.to_string());
         return ExitCode::from(FAILURE);
     }
     let cli = match args::parse(std::env::args_os()) {
@@ -51,16 +51,6 @@ pub fn main() -> ExitCode {
         Ok(status) => ExitCode::from(status),
         Err(error) => fail(&cli.global, &error, failure),
     }
-}
-
-/// Whether one of the verbs whose processes are seen in a container may be meant (CVE-2019-5736). The
-/// arguments are not parsed yet, so that this is not done twice: a word that only looks like the verb
-/// costs a needless execution, nothing else.
-fn may_enter_container() -> bool {
-    let enters = |argument: std::ffi::OsString| {
-        argument == "create" || argument == "run" || argument == "exec"
-    };
-    std::env::args_os().skip(1).any(enters)
 }
 
 /// Calls the verb. `Ok` is the exit status: the container's for what stays in the foreground.

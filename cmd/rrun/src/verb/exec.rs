@@ -63,7 +63,7 @@ fn story(global: &Global, args: Args) -> anyhow::Result<u8> {
     };
     let container = global.state_root()?.load(&id.parse()?)?;
     let process = match args.process.filter(|path| !path.as_os_str().is_empty()) {
-        Some(path) => process::read(&path)?,
+        Some(path) => container::parse_process(&path)?,
         None => args.overrides.apply(container.process()?, command)?,
     };
     let code = container.exec(ExecRequest {

@@ -27,7 +27,7 @@ fn document() -> Value {
         "hooks": [
             "prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop",
         ],
-        "mountOptions": MOUNT_OPTIONS,
+        "mountOptions": container::known_mount_options(),
         "linux": {
             "namespaces": ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"],
             "capabilities": CAPABILITIES,
@@ -177,73 +177,6 @@ const CAPABILITIES: &[&str] = &[
     "CAP_CHECKPOINT_RESTORE",
 ];
 
-/// The mount options that are not passed to the filesystem (runtime-spec, config.md, "Linux mount
-/// options").
-const MOUNT_OPTIONS: &[&str] = &[
-    "async",
-    "atime",
-    "bind",
-    "defaults",
-    "dev",
-    "diratime",
-    "dirsync",
-    "exec",
-    "idmap",
-    "iversion",
-    "lazytime",
-    "loud",
-    "mand",
-    "noatime",
-    "nodev",
-    "nodiratime",
-    "noexec",
-    "noiversion",
-    "nolazytime",
-    "nomand",
-    "norelatime",
-    "nostrictatime",
-    "nosuid",
-    "nosymfollow",
-    "private",
-    "ratime",
-    "rbind",
-    "rdev",
-    "rdiratime",
-    "relatime",
-    "remount",
-    "rexec",
-    "ridmap",
-    "rnoatime",
-    "rnodev",
-    "rnodiratime",
-    "rnoexec",
-    "rnorelatime",
-    "rnostrictatime",
-    "rnosuid",
-    "rnosymfollow",
-    "ro",
-    "rprivate",
-    "rrelatime",
-    "rro",
-    "rrw",
-    "rshared",
-    "rslave",
-    "rstrictatime",
-    "rsuid",
-    "rsymfollow",
-    "runbindable",
-    "rw",
-    "shared",
-    "silent",
-    "slave",
-    "strictatime",
-    "suid",
-    "symfollow",
-    "sync",
-    "tmpcopyup",
-    "unbindable",
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -258,7 +191,7 @@ mod tests {
     #[test]
     fn lists_are_complete_and_sorted() {
         assert_eq!(CAPABILITIES.len(), 41);
-        assert!(MOUNT_OPTIONS.is_sorted() && ARCHS.is_sorted());
+        assert!(ARCHS.is_sorted());
     }
 
     #[test]

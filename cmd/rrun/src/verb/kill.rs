@@ -25,8 +25,10 @@ pub(crate) struct Args {
 pub(crate) fn kill(global: &Global, args: &Args) -> anyhow::Result<u8> {
     let (id, signal) = target(&args.words)?;
     let container = global.state_root()?.load(&id)?;
-    container.kill(signal, args.all)?;
-    Ok(SUCCESS)
+    match container.kill(signal, args.all) {
+        Err(container::Error::NotRunning) if args.all => Ok(SUCCESS),
+        sent => Ok(sent.map(|()| SUCCESS)?),
+    }
 }
 
 /// The container and the signal for it. Flags end at the first word, as in runc.
