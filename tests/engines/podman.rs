@@ -75,7 +75,7 @@ fn exit_codes_126_and_127_are_told_apart() {
     let none = ["--rm", "--network", "none"];
     let missing = podman.start(&none, &["there-is-none"]);
     assert_eq!(missing.code(), 127, "{missing}");
-    let denied = podman.start(&none, &["/etc"]);
+    let denied = podman.start(&none, &["/etc/passwd"]);
     assert_eq!(denied.code(), 126, "{denied}");
 }
 

@@ -68,12 +68,15 @@ impl Lab {
         sys::join_cgroups(&mut command, cgroups.open_procs().expect("cgroup.procs"));
         let mut init = command.spawn().expect("start lab-init");
         let mut said = BufReader::new(init.stdout.take().expect("stdout of lab-init"));
-        let mut line = String::new();
-        said.read_line(&mut line).expect("read from lab-init");
-        let pid: u32 = line.trim().parse().unwrap_or_else(|_| panic!("no lab: {line:?}"));
-        line.clear();
-        said.read_line(&mut line).expect("read from lab-init");
-        assert_eq!(line.trim(), "ready", "the lab did not come up");
+        // Process 1 and the one that started it write a line each, in any order.
+        let (mut lines, mut line) = (Vec::new(), String::new());
+        while lines.len() < 2 && said.read_line(&mut line).is_ok_and(|n| n > 0) {
+            lines.push(std::mem::take(&mut line).trim().to_owned());
+        }
+        let pid = lines.iter().find_map(|line| line.parse::<u32>().ok());
+        let ready = lines.iter().any(|line| line == "ready");
+        let pid =
+            pid.filter(|_| ready).unwrap_or_else(|| panic!("the lab did not come up: {lines:?}"));
         let open = |(name, flag)| {
             (File::open(format!("/proc/{pid}/ns/{name}")).expect("namespace of the lab"), flag)
         };

@@ -35,11 +35,18 @@ pub fn own_terminal(command: &mut Command, terminal: OwnedFd) {
 pub fn pass_fd(command: &mut Command, fd: OwnedFd, number: i32) {
     use std::os::fd::AsRawFd;
     let pass = move || {
-        // SAFETY: dup2(2) on an open descriptor; the closure owns no descriptor `number`.
-        let rc = unsafe { nix::libc::dup2(fd.as_raw_fd(), number) };
+        let from = fd.as_raw_fd();
+        // dup2(2) of a descriptor to itself would leave it closed on exec.
+        let rc = if from == number {
+            // SAFETY: fcntl(2) on an open descriptor.
+            unsafe { nix::libc::fcntl(from, nix::libc::F_SETFD, 0) }
+        } else {
+            // SAFETY: dup2(2) on an open descriptor; nothing here owns the descriptor `number`.
+            unsafe { nix::libc::dup2(from, number) }
+        };
         if rc < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     };
-    // SAFETY: the closure only calls dup2(2).
+    // SAFETY: the closure only calls dup2(2) or fcntl(2).
     unsafe { command.pre_exec(pass) };
 }
 
