@@ -237,4 +237,26 @@ mod tests {
             assert_eq!(huge_page_size(name).as_deref(), size, "{name}");
         }
     }
+
+    /// Any text gives a value or an error; the alphabet is the formats' own.
+    #[test]
+    fn parsers_are_total() {
+        let alphabet: Vec<char> = "019-,:= \n\tmaxsomefull.kBNhugepages-é".chars().collect();
+        let mut state = 1u64;
+        let mut next = move || {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            usize::try_from(state >> 40).unwrap()
+        };
+        for _ in 0..20_000 {
+            let length = next() % 24;
+            let text: String = (0..length).map(|_| alphabet[next() % alphabet.len()]).collect();
+            let _ = number(&text);
+            let _ = keyed(&text);
+            let _ = list(&text);
+            let _ = blkio(&text);
+            let _ = io_stat(&text);
+            let _ = super::pressure(&text);
+            let _ = huge_page_size(&text);
+        }
+    }
 }

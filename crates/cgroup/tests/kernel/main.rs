@@ -1,4 +1,5 @@
-//! Against the kernel, as root: `cargo test -p cgroup -- --include-ignored`.
+//! Against the kernel, as root: `cargo test -p cgroup -- --include-ignored --skip v2::` on a host
+//! with v1, `--skip v1::` on one with v2.
 //!
 //! Each test makes groups of its own below every hierarchy and removes them, also when it fails.
 
@@ -9,13 +10,16 @@
 mod rootless;
 mod unified;
 mod v1;
+mod v2;
 
 use std::io::Read;
+use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use cgroup::{Cgroup, Error, Hierarchies, Join, Mode, Options, SubCgroups};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use oci_spec::runtime::LinuxResources;
 
 /// A container's groups and processes for the time of one test.
@@ -132,4 +136,10 @@ fn resources(json: &str) -> LinuxResources {
 
 fn read(dir: Option<&Path>, file: &str) -> String {
     std::fs::read_to_string(dir.unwrap().join(file)).unwrap().trim().to_owned()
+}
+
+/// Until there is something to read.
+fn wait(events: &cgroup::OomEvents) {
+    let mut fds = [PollFd::new(events.as_fd(), PollFlags::POLLIN)];
+    assert_eq!(poll(&mut fds, PollTimeout::from(10_000u16)).unwrap(), 1);
 }

@@ -1,9 +1,6 @@
 //! The host's v1 hierarchies, with the unified one next to them if it is there.
 
-use std::os::fd::AsFd;
-
 use cgroup::{Controller, OomEvent, device_rules};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::*;
 
@@ -241,12 +238,6 @@ fn running_out_of_memory_is_noticed() {
     container.cgroup.remove().unwrap();
     wait(&events);
     assert_eq!(events.read().unwrap(), OomEvent::End);
-}
-
-/// Until there is something to read.
-fn wait(events: &cgroup::OomEvents) {
-    let mut fds = [PollFd::new(events.as_fd(), PollFlags::POLLIN)];
-    assert_eq!(poll(&mut fds, PollTimeout::from(10_000u16)).unwrap(), 1);
 }
 
 #[test]
