@@ -1,1 +1,3 @@
 //! The kernel and the files behind a network plan.
+
+pub mod ruleset;
