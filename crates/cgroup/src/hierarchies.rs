@@ -38,6 +38,8 @@ pub struct Hierarchies {
 
 /// Where a host mounts v2 alone, or the tmpfs with the v1 hierarchies (and hybrid's cgroup2).
 const STANDARD: &str = "/sys/fs/cgroup";
+/// Where hybrid hosts have cgroup2; elsewhere next to v1 it is somebody's private matter.
+const HYBRID: &str = "/sys/fs/cgroup/unified";
 
 impl Hierarchies {
     /// Reads `/proc/self/mountinfo`: call it once and keep the value.
@@ -54,29 +56,33 @@ impl Hierarchies {
     /// The hierarchies in the text of a mountinfo file (proc_pid_mountinfo(5)). Mounts hidden
     /// below others do not count. Malformed lines are not cgroup mounts.
     pub fn from_mountinfo(mountinfo: &[u8]) -> Result<Self> {
-        let entries: Vec<Entry> =
+        let entries: Vec<Entry<'_>> =
             mountinfo.split(|byte| *byte == b'\n').filter_map(Entry::parse).collect();
-        let visible = |entry: &&Entry| entry.is_visible(&entries);
+        let visible = |entry: &&Entry<'_>| entry.is_visible(&entries);
         let unified = || entries.iter().filter(|entry| entry.fstype == b"cgroup2").filter(visible);
-        let alone = unified().find(|entry| entry.point == Path::new(STANDARD));
+        let alone = unified().find(|entry| entry.point == STANDARD.as_bytes());
         if let Some(entry) = alone {
-            return Ok(Self { mode: Mode::V2, mounts: vec![entry.mount(Controller::Unified)] });
+            return Ok(Self {
+                mode: Mode::V2,
+                mounts: vec![entry.mount(vec![Controller::Unified])],
+            });
         }
         let mut mounts: Vec<Mount> = Vec::new();
-        for entry in entries.iter().filter(|entry| entry.fstype == b"cgroup").filter(visible) {
+        let mut v1: Vec<&Entry<'_>> =
+            entries.iter().filter(|entry| entry.fstype == b"cgroup").filter(visible).collect();
+        // Some root file system made for a container may have cgroups mounted as well.
+        v1.sort_by_key(|entry| !leads_to(STANDARD.as_bytes(), entry.point));
+        for entry in v1 {
             let controllers: Vec<Controller> = entry
                 .controllers()
                 .filter(|found| !mounts.iter().any(|mount| mount.controllers.contains(found)))
                 .collect();
             if !controllers.is_empty() {
-                mounts.push(Mount {
-                    controllers,
-                    point: entry.point.clone(),
-                    root: entry.root.clone(),
-                });
+                mounts.push(entry.mount(controllers));
             }
         }
-        let hybrid = unified().next().map(|entry| entry.mount(Controller::Unified));
+        let is_hybrid = |entry: &&Entry<'_>| mounts.is_empty() || entry.point == HYBRID.as_bytes();
+        let hybrid = unified().find(is_hybrid).map(|entry| entry.mount(vec![Controller::Unified]));
         let mode = match (mounts.is_empty(), &hybrid) {
             (true, None) => return Err(Error::NotMounted),
             (true, Some(_)) => Mode::V2,
@@ -102,29 +108,30 @@ impl Hierarchies {
     }
 }
 
-/// One line of mountinfo, as far as it matters here.
-struct Entry {
+/// One line of mountinfo, as far as it matters here. It borrows: a busy host has thousands of
+/// mounts, of which a dozen are cgroups. Paths are still escaped, which leaves slashes as they are.
+struct Entry<'a> {
     id: u32,
     parent: u32,
-    root: PathBuf,
-    point: PathBuf,
-    fstype: Vec<u8>,
-    super_options: Vec<u8>,
+    root: &'a [u8],
+    point: &'a [u8],
+    fstype: &'a [u8],
+    super_options: &'a [u8],
 }
 
-impl Entry {
+impl<'a> Entry<'a> {
     /// `ID PARENT MAJOR:MINOR ROOT POINT OPTIONS [TAG]... - FSTYPE SOURCE SUPER_OPTIONS`
-    fn parse(line: &[u8]) -> Option<Self> {
+    fn parse(line: &'a [u8]) -> Option<Self> {
         let mut fields = line.split(|byte| *byte == b' ');
         let id = number(fields.next()?)?;
         let parent = number(fields.next()?)?;
         fields.next()?;
-        let root = unescape(fields.next()?);
-        let point = unescape(fields.next()?);
+        let root = fields.next()?;
+        let point = fields.next()?;
         fields.find(|field| *field == b"-")?;
-        let fstype = fields.next()?.to_vec();
+        let fstype = fields.next()?;
         fields.next()?;
-        let super_options = fields.next().unwrap_or_default().to_vec();
+        let super_options = fields.next().unwrap_or_default();
         Some(Self { id, parent, root, point, fstype, super_options })
     }
 
@@ -136,8 +143,8 @@ impl Entry {
             .filter_map(Controller::from_name)
     }
 
-    fn mount(&self, controller: Controller) -> Mount {
-        Mount { controllers: vec![controller], point: self.point.clone(), root: self.root.clone() }
+    fn mount(&self, controllers: Vec<Controller>) -> Mount {
+        Mount { controllers, point: unescape(self.point), root: unescape(self.root) }
     }
 
     /// Whether a path walk reaches this mount: nothing is mounted on top of it, nor over a
@@ -153,10 +160,7 @@ impl Entry {
                     other.parent == mount.id && other.id != mount.id && other.point == mount.point;
                 let in_the_way = other.parent == mount.parent
                     && other.id != mount.id
-                    && other.point != mount.point
-                    && mount.point.starts_with(&other.point)
-                    // The root mount is its own sibling's prefix by definition.
-                    && other.point != Path::new("/");
+                    && leads_to(other.point, mount.point);
                 on_top || in_the_way
             });
             if covered {
@@ -170,6 +174,12 @@ impl Entry {
         }
         true
     }
+}
+
+/// Whether `point` is strictly below `dir`. Nothing is hidden by what is mounted on `/`, where
+/// the whole tree hangs.
+fn leads_to(dir: &[u8], point: &[u8]) -> bool {
+    point.strip_prefix(dir).is_some_and(|rest| rest.starts_with(b"/")) && dir != b"/"
 }
 
 fn number(field: &[u8]) -> Option<u32> {

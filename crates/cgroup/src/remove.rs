@@ -9,7 +9,7 @@ use crate::cgroup::Cgroup;
 use crate::error::{Error, Reason, Result};
 use crate::procs;
 
-/// Waits between tries while killed processes leave: 1, 2, 4 … ms, two seconds in all.
+/// Tries while killed processes leave, with waits of 1, 2, 4 … ms: one second in all.
 const TRIES: u32 = 11;
 
 impl Cgroup {

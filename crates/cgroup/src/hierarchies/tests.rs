@@ -59,6 +59,19 @@ fn v2_alone_wins_over_a_stray_v1_mount() {
 }
 
 #[test]
+fn mounts_elsewhere_come_last() {
+    let text = "22 1 254:1 / / rw - ext4 /dev/root rw\n\
+        30 22 0:30 / /root/sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n\
+        31 22 0:38 / /root/sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n\
+        32 22 0:30 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n";
+    let found = Hierarchies::from_mountinfo(text.as_bytes()).unwrap();
+    assert_eq!(found.mount(Controller::Cpu).unwrap().point, Path::new("/sys/fs/cgroup/cpu"));
+    assert_eq!(found.mount(Controller::Unified), None);
+    let alone = "22 1 254:1 / / rw - ext4 /dev/root rw\n31 22 0:38 / /cg rw - cgroup2 cgroup2 rw\n";
+    assert_eq!(Hierarchies::from_mountinfo(alone.as_bytes()).unwrap().mode(), Mode::V2);
+}
+
+#[test]
 fn octal_escapes() {
     assert_eq!(unescape(b"/a\\040b\\134"), Path::new("/a b\\"));
     assert_eq!(unescape(b"/a\\9\\777\\04"), Path::new("/a\\9\\777\\04"));
