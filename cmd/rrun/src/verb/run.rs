@@ -45,7 +45,7 @@ fn story(global: &Global, args: &Args) -> anyhow::Result<u8> {
     let outcome = live(&mut created, args.detach);
 
     let stays = args.keep || (args.detach && outcome.is_ok());
-    if !stays && let Err(error) = root.load(&id).and_then(|c| c.delete(true, &mut network)) {
+    if !stays && let Err(error) = created.into_container().delete(true, &mut network) {
         tracing::warn!("delete container {id}: {error}");
     }
     outcome
