@@ -233,3 +233,106 @@ fn prepend(pending: &mut VecDeque<OsString>, path: &Path) {
         pending.push_front(OsString::from_vec(name.to_vec()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// A root with `outside` beside it.
+    fn root() -> (tempfile::TempDir, RootDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().canonicalize().unwrap().join("root");
+        fs::create_dir_all(path.join("dir")).unwrap();
+        fs::create_dir(folder.path().join("outside")).unwrap();
+        fs::write(path.join("file"), "").unwrap();
+        let fd = rustix::fs::openat(CWD, &path, HANDLE, Mode::empty()).unwrap();
+        (folder, RootDir::new(fd, path))
+    }
+
+    fn made(root: &RootDir, path: &str, leaf: Leaf) -> Result<PathBuf, Errno> {
+        let fd = root.open_or_create(Path::new(path), leaf).map_err(|error| error.errno())?;
+        Ok(root.location(fd.as_fd()).unwrap())
+    }
+
+    #[test]
+    fn missing_parts_are_made() {
+        let (_folder, root) = root();
+        assert_eq!(made(&root, "/a/b", Leaf::Directory).unwrap(), Path::new("/a/b"));
+        assert_eq!(made(&root, "/a/c/file", Leaf::File).unwrap(), Path::new("/a/c/file"));
+        assert!(root.path().join("a/c/file").is_file());
+        assert_eq!(made(&root, "/", Leaf::Directory).unwrap(), Path::new("/"));
+    }
+
+    #[test]
+    fn links_and_dots_stay_inside() {
+        let (folder, root) = root();
+        symlink("../../outside", root.path().join("up")).unwrap();
+        symlink(folder.path().join("outside"), root.path().join("absolute")).unwrap();
+        symlink("/dir/../../../dir", root.path().join("climb")).unwrap();
+        assert_eq!(made(&root, "/up/x", Leaf::Directory).unwrap(), Path::new("/outside/x"));
+        assert_eq!(made(&root, "/climb/y", Leaf::File).unwrap(), Path::new("/dir/y"));
+        let absolute = made(&root, "/absolute/z", Leaf::Directory).unwrap();
+        assert_eq!(absolute, folder.path().join("outside/z"));
+        assert_eq!(made(&root, "/up/../../dir", Leaf::Directory).unwrap(), Path::new("/dir"));
+        assert_eq!(fs::read_dir(folder.path().join("outside")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn dangling_links_are_completed() {
+        let (_folder, root) = root();
+        symlink("run/resolv.conf", root.path().join("resolv.conf")).unwrap();
+        symlink("/jump2/x", root.path().join("jump")).unwrap();
+        symlink("deep/er", root.path().join("jump2")).unwrap();
+        let made = |path, leaf| made(&root, path, leaf).unwrap();
+        assert_eq!(made("/resolv.conf", Leaf::File), Path::new("/run/resolv.conf"));
+        assert_eq!(made("/jump/y", Leaf::Directory), Path::new("/deep/er/x/y"));
+    }
+
+    #[test]
+    fn loops_and_files_in_the_way_end_it() {
+        let (_folder, root) = root();
+        symlink("b", root.path().join("a")).unwrap();
+        symlink("a/x", root.path().join("b")).unwrap();
+        assert_eq!(made(&root, "/a/new", Leaf::Directory), Err(Errno::LOOP));
+        assert_eq!(root.create(Path::new("/a"), Leaf::File).unwrap_err().errno(), Errno::LOOP);
+        assert_eq!(made(&root, "/file/new", Leaf::Directory), Err(Errno::NOTDIR));
+    }
+
+    #[test]
+    fn what_is_elsewhere_is_noticed() {
+        let (folder, root) = root();
+        let outside = folder.path().join("outside");
+        let fd = rustix::fs::openat(CWD, &outside, HANDLE, Mode::empty()).unwrap();
+        assert!(matches!(root.location(fd.as_fd()), Err(Cause::OutsideRootfs(_))));
+        let sibling = folder.path().join("root-sibling");
+        fs::create_dir(&sibling).unwrap();
+        let fd = rustix::fs::openat(CWD, &sibling, HANDLE, Mode::empty()).unwrap();
+        assert!(matches!(root.location(fd.as_fd()), Err(Cause::OutsideRootfs(_))));
+    }
+
+    #[test]
+    fn ordinary_directories_are_not_links() {
+        let (_folder, root) = root();
+        symlink("dir", root.path().join("link")).unwrap();
+        let refused = |path: &str| {
+            let result = root.ordinary_directory(Path::new(path), "proc");
+            matches!(result, Err(Cause::NotOrdinaryDirectory(_)))
+        };
+        assert!(refused("/link"));
+        assert!(refused("/link/new"));
+        assert!(refused("/file"));
+        assert!(root.ordinary_directory(Path::new("/new/proc"), "proc").is_ok());
+    }
+
+    #[test]
+    fn cleaning_is_lexical() {
+        for (path, cleaned) in
+            [("a/../b", "/b"), ("/../../x/./y//", "/x/y"), ("", "/"), ("/a/b/..", "/a")]
+        {
+            assert_eq!(clean(Path::new(path)), Path::new(cleaned), "{path}");
+        }
+    }
+}

@@ -44,6 +44,7 @@ const PROTECT: &str = r#"
 
 /// Stays in the outer namespace, and sees whether a mount of the inner one came out.
 const OUTER: &str = r#"
+    export OUTER=$$
     before=$(cat /proc/self/mountinfo)
     unshare "$@"
     test "$before" = "$(cat /proc/self/mountinfo)" || { echo "mounts came out"; exit 1; }

@@ -117,6 +117,7 @@ kernel_test!(unknown_option_of_a_filesystem_is_explained, |sandbox| {
 });
 
 const SUBMOUNT: &str = "mount -t tmpfs t mnt-src; mkdir mnt-src/sub; mount -t tmpfs t mnt-src/sub";
+const SHARED: &str = "mount -t tmpfs t mnt-src; mkdir mnt-src/late; mount --make-shared mnt-src";
 const PLAIN_NS: &[&str] = super::PLAIN;
 
 kernel_test!(ro_is_not_recursive_and_rro_is, PLAIN_NS, SUBMOUNT, |sandbox| {
@@ -190,6 +191,28 @@ kernel_test!(
         assert_eq!(kind(&sandbox.mounted_at("/unbindable").opt_fields), ["unbindable"]);
     }
 );
+
+/// Runs `mount` or `umount` in the mount namespace that the test started from.
+fn outside(command: &[&str]) {
+    let outer = std::env::var("OUTER").unwrap();
+    let namespace = format!("--mount=/proc/{outer}/ns/mnt");
+    let status = Command::new("nsenter").arg(namespace).args(command).status().unwrap();
+    assert!(status.success(), "{command:?}");
+}
+
+// What an engine's rslave volume is for: with a private rootfs parent this fails, with crun under ctr it did.
+kernel_test!(late_mounts_reach_an_rslave_bind, SAME_PIDS, SHARED, |sandbox| {
+    sandbox.bind("mnt-src", "/slave", &["rbind", "rslave"]);
+    sandbox.bind("mnt-src", "/private", &["rbind", "rprivate"]);
+    let (_plan, _mounted) = sandbox.build().unwrap();
+    let late = sandbox.bundle.join("mnt-src/late");
+    let late = late.to_str().unwrap();
+    outside(&["mount", "-n", "-t", "tmpfs", "late", late]);
+    let points: Vec<_> = sandbox.mountinfo().into_iter().map(|mount| mount.mount_point).collect();
+    outside(&["umount", "-n", late]);
+    assert!(points.contains(&sandbox.rootfs().join("slave/late")), "{points:?}");
+    assert!(!points.contains(&sandbox.rootfs().join("private/late")), "{points:?}");
+});
 
 kernel_test!(shared_rootfs, PLAIN_NS, "mount --make-rshared /", |sandbox| {
     sandbox.linux = json!({ "rootfsPropagation": "shared" });
