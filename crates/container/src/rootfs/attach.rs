@@ -136,7 +136,7 @@ impl MountEntry {
         let mut mode = None;
         let target = match root.open(&self.destination) {
             Err(error) if error.errno() == Errno::NOENT => {
-                root.open_or_create(&self.destination, Leaf::Directory)?
+                root.create(&self.destination, Leaf::Directory)?
             }
             Err(error) => return Err(error.into()),
             Ok(target) => {

@@ -121,9 +121,11 @@ impl RootDir {
         Err(Errno::AGAIN)
     }
 
+    /// [`RootDir::open_or_create`] for a path that is known not to be there.
+    ///
     /// Walks `path` from the root, one name at a time below the descriptor of the directory it is in: such a step
     /// cannot leave the root, whatever happens to the tree meanwhile.
-    fn create(&self, path: &Path, leaf: Leaf) -> Result<OwnedFd, CallError> {
+    pub(super) fn create(&self, path: &Path, leaf: Leaf) -> Result<OwnedFd, CallError> {
         let failed = |call, errno| CallError::new(call, path, errno);
         let mut pending = VecDeque::new();
         prepend(&mut pending, path);

@@ -141,6 +141,7 @@ struct Sandbox {
     linux: Value,
     readonly_root: bool,
     user_namespace: bool,
+    rootless: bool,
     no_pivot: bool,
     cgroup: CgroupView,
     /// The host's procfs, which outlives the pivot.
@@ -155,6 +156,7 @@ impl Sandbox {
             linux: json!({}),
             readonly_root: false,
             user_namespace: false,
+            rootless: false,
             no_pivot: false,
             cgroup: CgroupView::Unified {
                 mount_point: "/sys/fs/cgroup/unified".into(),
@@ -205,7 +207,7 @@ impl Sandbox {
             bundle: &self.bundle,
             mount_namespace: true,
             user_namespace: self.user_namespace,
-            rootless: false,
+            rootless: self.rootless,
             no_pivot: self.no_pivot,
             cgroup: self.cgroup.clone(),
         })?;

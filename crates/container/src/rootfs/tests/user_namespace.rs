@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 
 use serde_json::json;
 
-use super::{SAME_PIDS, kernel_test, replace_with_symlink};
+use super::{CgroupView, SAME_PIDS, kernel_test, replace_with_symlink};
 
 const USER: &[&str] = &[
     "--user",
@@ -35,6 +35,51 @@ kernel_test!(a_device_s_mount_point_may_not_be_a_link, USER, "", |sandbox| {
     sandbox.user_namespace = true;
     replace_with_symlink(sandbox, "dev/null", "/etc/secret");
     assert!(sandbox.refusal().contains("/dev/null"));
+});
+
+kernel_test!(without_mknod_devices_are_bound_too, USER, "", |sandbox| {
+    sandbox.usual_mounts();
+    sandbox.enter().unwrap();
+    assert_eq!(fs::metadata("/dev/zero").unwrap().rdev(), rustix::fs::makedev(1, 5));
+});
+
+// What `runc spec --rootless` asks for.
+kernel_test!(rootless_mounts, USER, "", |sandbox| {
+    sandbox.user_namespace = true;
+    sandbox.usual_mounts();
+    sandbox.mount("none", "/sys", "/sys", &["rbind", "nosuid", "noexec", "nodev", "ro"]);
+    let safe = &["nosuid", "noexec", "nodev", "relatime", "ro"];
+    sandbox.mount("cgroup", "cgroup", "/sys/fs/cgroup", safe);
+    sandbox.readonly_root = true;
+    sandbox.linux = json!({
+        "maskedPaths": ["/proc/kcore", "/proc/acpi", "/sys/firmware"],
+        "readonlyPaths": ["/proc/sys", "/proc/bus"],
+    });
+    sandbox.enter().unwrap();
+    // cgroup2 may not be mounted without a cgroup namespace: it is the host's, bound.
+    let cgroup = sandbox.mounted_at("/sys/fs/cgroup");
+    assert_eq!(cgroup.fs_type, "cgroup2");
+    assert!(cgroup.mount_options.contains_key("ro"));
+    assert!(sandbox.mounted_at("/sys").mount_options.contains_key("ro"));
+    assert!(sandbox.mounted_at("/").mount_options.contains_key("ro"));
+    assert_eq!(fs::read_dir("/sys/firmware").unwrap().count(), 0);
+});
+
+// CVE-2023-25809: without a cgroup to show, the host's are hidden rather than left writable.
+kernel_test!(rootless_without_a_cgroup_sees_none, USER, "", |sandbox| {
+    sandbox.user_namespace = true;
+    sandbox.rootless = true;
+    sandbox.cgroup = CgroupView::Unified {
+        mount_point: "/sys/fs/cgroup".into(),
+        cgroup: Some("/sys/fs/cgroup/not/there".into()),
+        private_namespace: true,
+    };
+    sandbox.usual_mounts();
+    sandbox.mount("none", "/sys", "/sys", &["rbind", "ro"]);
+    sandbox.mount("cgroup", "cgroup", "/sys/fs/cgroup", &["ro"]);
+    sandbox.enter().unwrap();
+    assert_eq!(sandbox.mounted_at("/sys/fs/cgroup").fs_type, "tmpfs");
+    super::assert_read_only("/sys/fs/cgroup/mine");
 });
 
 const LOCKED: &str = "mount -t tmpfs -o nosuid,nodev,noatime t mnt-src";
