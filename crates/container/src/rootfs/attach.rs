@@ -5,7 +5,7 @@ use std::path::Path;
 
 use libc::c_ulong;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, FileType, PROC_SUPER_MAGIC, XattrFlags};
+use rustix::fs::{CWD, FileType, XattrFlags};
 use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags as Attr, MoveMountFlags, OpenTreeFlags};
 
@@ -15,23 +15,9 @@ use super::filesystem::NewFilesystem;
 use super::options::{ATIME, FsOption, atime_attributes, attributes};
 use super::plan::{MountEntry, MountKind};
 use super::safe_path::{Leaf, RootDir, file_type, proc_path, stat};
+use super::target::Target;
 use super::{RootfsPlan, SourceBroker};
 use crate::mount_sys::{MountAttr, mount_setattr};
-
-/// Mount points below `/proc` that lxcfs covers with its own view; anything else there could fool the checks that
-/// processes (and this runtime) make with `/proc` (CVE-2019-19921, CVE-2023-27561).
-const HARMLESS_IN_PROC: &[&str] = &[
-    "/proc/cpuinfo",
-    "/proc/diskstats",
-    "/proc/meminfo",
-    "/proc/stat",
-    "/proc/swaps",
-    "/proc/uptime",
-    "/proc/loadavg",
-    "/proc/slabinfo",
-    "/proc/sys/kernel/ns_last_pid",
-    "/proc/sys/crypto/fips_enabled",
-];
 
 impl RootfsPlan {
     /// Mounts entry number `index`. Returns the mount if it is to be made read-only at the end.
@@ -100,12 +86,11 @@ impl RootfsPlan {
             if entry.options.copy_up {
                 copy_up(target.as_fd(), mount.as_fd(), &entry.destination)?;
             }
-            move_mount(mount.as_fd(), target.as_fd(), &entry.destination)?;
+            target.attach(root, mount.as_fd())?;
             mount
         } else {
-            let location = root.location(target.as_fd())?;
             filesystem.mount_on(target.as_fd(), options)?;
-            root.reopen(&location)?
+            target.reopen(root)?
         };
         if entry.is_type("mqueue")
             && let Some(value) = label.and_then(|label| label.value.as_ref())
@@ -125,11 +110,12 @@ fn set_file_label(mount: BorrowedFd<'_>, label: &CStr, path: &Path) -> Result<()
 
 impl MountEntry {
     /// The mount point for a new file system, made if missing, and for a tmpfs the mode of what it covers.
-    fn filesystem_target(&self, root: &RootDir) -> Result<(OwnedFd, Option<FsOption>), Cause> {
+    fn filesystem_target(&self, root: &RootDir) -> Result<(Target, Option<FsOption>), Cause> {
         for special in ["proc", "sysfs"] {
             if self.is_type(special) {
                 let target = root.ordinary_directory(&self.destination, special)?;
-                self.check_target(root, target.as_fd(), None)?;
+                let target = Target::check(self, root, target, None)?;
+                target.must_be_called(&self.destination)?;
                 return Ok((target, None));
             }
         }
@@ -148,10 +134,8 @@ impl MountEntry {
                 target
             }
         };
-        self.check_target(root, target.as_fd(), None)?;
-        if file_type(&target)? != FileType::Directory {
-            return Err(CallError::new("move_mount", &self.destination, Errno::NOTDIR).into());
-        }
+        let target = Target::check(self, root, target, None)?;
+        target.must_be_directory(true)?;
         Ok((target, mode))
     }
 
@@ -160,17 +144,14 @@ impl MountEntry {
         let is_dir = file_type(&tree)? == FileType::Directory;
         let leaf = if is_dir { Leaf::Directory } else { Leaf::File };
         let target = root.open_or_create(&self.destination, leaf)?;
-        self.check_target(root, target.as_fd(), Some(tree.as_fd()))?;
-        if (file_type(&target)? == FileType::Directory) != is_dir {
-            // move_mount would say EINVAL; engines look for mount's ENOTDIR.
-            return Err(CallError::new("move_mount", &self.destination, Errno::NOTDIR).into());
-        }
+        let target = Target::check(self, root, target, Some(tree.as_fd()))?;
+        target.must_be_directory(is_dir)?;
         if self.options.set & libc::MS_REMOUNT != 0 {
             self.set_flags(target.as_fd())?;
-            return Ok(target);
+            return Ok(target.into_fd());
         }
         self.set_flags(tree.as_fd())?;
-        move_mount(tree.as_fd(), target.as_fd(), &self.destination)?;
+        target.attach(root, tree.as_fd())?;
         Ok(tree)
     }
 
@@ -192,40 +173,6 @@ impl MountEntry {
             None => Ok(()),
         }
     }
-
-    /// Refuses a mount point outside the rootfs, the rootfs itself, and what is over or inside `/proc`.
-    /// `source` is what a bind mount would put there.
-    pub(super) fn check_target(
-        &self,
-        root: &RootDir,
-        target: BorrowedFd<'_>,
-        source: Option<BorrowedFd<'_>>,
-    ) -> Result<(), Cause> {
-        let location = root.location(target)?;
-        if location == Path::new("/") {
-            return Err(Cause::OnRootfs(location));
-        }
-        let Ok(below) = location.strip_prefix("/proc") else {
-            return Ok(());
-        };
-        if below.as_os_str().is_empty() {
-            let is_proc = match source {
-                Some(source) => is_procfs(source)?,
-                None => self.is_type("proc"),
-            };
-            return if is_proc { Ok(()) } else { Err(Cause::NotProc(location)) };
-        }
-        match HARMLESS_IN_PROC.iter().any(|path| location == Path::new(path)) {
-            true => Ok(()),
-            false => Err(Cause::InsideProc(location)),
-        }
-    }
-}
-
-fn is_procfs(fd: BorrowedFd<'_>) -> Result<bool, CallError> {
-    let statfs =
-        rustix::fs::fstatfs(fd).map_err(|errno| CallError::new("fstatfs", proc_path(fd), errno))?;
-    Ok(statfs.f_type == PROC_SUPER_MAGIC)
 }
 
 /// The per-mount flags become `flags`, as `mount -o remount,bind,FLAGS` would make them. An access time setting that is

@@ -9,13 +9,14 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::CWD;
 use rustix::io::Errno;
 
-use super::attach::{change_propagation, clone_tree, move_mount};
+use super::attach::{change_propagation, clone_tree};
 use super::error::{CallError, Cause};
 use super::filesystem::NewFilesystem;
 use super::mask::empty_directory;
 use super::options::{FsOption, MountOptions};
 use super::plan::{MountEntry, MountKind};
 use super::safe_path::{Leaf, RootDir};
+use super::target::Target;
 use super::{CgroupView, LegacyHierarchy, RootfsPlan};
 
 const SAFE_FLAGS: c_ulong = libc::MS_NOEXEC | libc::MS_NOSUID | libc::MS_NODEV;
@@ -101,8 +102,7 @@ impl RootfsPlan {
         mount: OwnedFd,
     ) -> Result<(), Cause> {
         let target = root.open_or_create(&entry.destination, Leaf::Directory)?;
-        entry.check_target(root, target.as_fd(), None)?;
-        move_mount(mount.as_fd(), target.as_fd(), &entry.destination)?;
+        Target::check(entry, root, target, None)?.attach(root, mount.as_fd())?;
         let changes = &entry.options.propagation;
         Ok(change_propagation(mount.as_fd(), changes, &entry.destination)?)
     }

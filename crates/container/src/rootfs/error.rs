@@ -148,6 +148,9 @@ pub(crate) enum Cause {
     /// The resolved mount point is not below the rootfs.
     #[error("mountpoint {0:?} is outside of rootfs")]
     OutsideRootfs(PathBuf),
+    /// The mount point was renamed while the mount was made.
+    #[error("mountpoint {0:?} was moved while mounting")]
+    Moved(PathBuf),
     /// The mount would replace the rootfs itself.
     #[error("mountpoint {0:?} is on the top of rootfs")]
     OnRootfs(PathBuf),

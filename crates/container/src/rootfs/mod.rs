@@ -28,6 +28,7 @@ mod options;
 mod pivot;
 mod plan;
 mod safe_path;
+mod target;
 #[cfg(test)]
 mod tests;
 

@@ -1,12 +1,14 @@
 //! Images that try to reach the host through the runtime. The harness checks that `outside` is unchanged.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::mount::{UnmountFlags, unmount};
 use serde_json::json;
 
-use super::{kernel_test, replace_with_symlink};
+use super::{Sandbox, kernel_test, replace_with_symlink};
 
 kernel_test!(proc_as_a_symlink_is_refused, |sandbox| {
     fs::create_dir(sandbox.rootfs().join("bad-proc")).unwrap();
@@ -122,33 +124,45 @@ kernel_test!(a_linked_null_device_masks_nothing, |sandbox| {
     assert_eq!(fs::read("/proc/sys/kernel/core_pattern").unwrap(), before);
 });
 
+/// Ends the racing thread, also when an assertion fails.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Exchanges a directory and a symlink to the host as fast as it can while rootfs after rootfs is built
-/// (CVE-2021-30465, CVE-2019-18837). Some builds may fail; none may touch the host.
-fn race(sandbox: &mut super::Sandbox, directory: &str) {
+/// (CVE-2021-30465, CVE-2019-18837). Some builds may fail; none may touch the host, and `check` holds for the others.
+fn race(sandbox: &Sandbox, directory: &str, check: impl Fn(&Sandbox)) {
     let (real, link) = (sandbox.rootfs().join(directory), sandbox.rootfs().join("swap"));
-    std::os::unix::fs::symlink(sandbox.outside(), &link).unwrap();
+    symlink(sandbox.outside(), &link).unwrap();
     let done = AtomicBool::new(false);
-    let mut built = 0;
+    let (mut built, mut refused) = (0, 0);
     std::thread::scope(|scope| {
+        let _stop = Stop(&done);
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
                 // Fails while one of the two is a mount point.
                 let _ = renameat_with(CWD, &real, CWD, &link, RenameFlags::EXCHANGE);
             }
         });
-        for _ in 0..300 {
-            if let Ok((_, mounted)) = sandbox.build() {
-                drop(mounted);
-                built += 1;
+        for _ in 0..500 {
+            match sandbox.build() {
+                Ok(_) => {
+                    built += 1;
+                    check(sandbox);
+                }
+                Err(_) => refused += 1,
             }
-            let rootfs = sandbox.rootfs();
-            while rustix::mount::unmount(&rootfs, rustix::mount::UnmountFlags::DETACH).is_ok() {}
+            while unmount(sandbox.rootfs(), UnmountFlags::DETACH).is_ok() {}
             for mount in sandbox.mountinfo() {
                 assert!(!mount.mount_point.starts_with(sandbox.outside()), "{mount:?}");
             }
         }
-        done.store(true, Ordering::Relaxed);
     });
+    println!("{directory}: {built} built, {refused} refused");
     assert!(built > 0, "no build got through");
 }
 
@@ -156,10 +170,36 @@ kernel_test!(racing_the_mount_point_of_a_bind, |sandbox| {
     sandbox.bind("mnt-src", "/mnt/new/deep", &["bind"]);
     sandbox.bind("mnt-src/file", "/mnt/other/file", &["bind"]);
     fs::write(sandbox.bundle.join("mnt-src/file"), "x").unwrap();
-    race(sandbox, "mnt");
+    race(sandbox, "mnt", |_| {});
 });
 
 kernel_test!(racing_dev, |sandbox| {
     sandbox.mount("tmpfs", "tmpfs", "/dev/shm", &[]);
-    race(sandbox, "dev");
+    race(sandbox, "dev", |_| {});
+});
+
+kernel_test!(racing_proc, |sandbox| {
+    sandbox.mount("proc", "proc", "/proc", &[]);
+    race(sandbox, "proc", |sandbox| {
+        let proc = sandbox.rootfs().join("proc");
+        assert_eq!(sandbox.mounted_at(proc.to_str().unwrap()).fs_type, "proc");
+    });
+});
+
+kernel_test!(racing_the_parent_of_a_device, |sandbox| {
+    fs::create_dir(sandbox.rootfs().join("dev/net")).unwrap();
+    let tun = json!([{ "path": "/dev/net/tun", "type": "c", "major": 10, "minor": 200, "uid": 1 }]);
+    sandbox.linux = json!({ "devices": tun });
+    race(sandbox, "dev/net", |_| {});
+});
+
+kernel_test!(racing_the_source_of_tmpcopyup, |sandbox| {
+    fs::create_dir_all(sandbox.rootfs().join("data/sub")).unwrap();
+    fs::write(sandbox.rootfs().join("data/sub/mine"), "mine").unwrap();
+    sandbox.mount("tmpfs", "tmpfs", "/data", &["tmpcopyup"]);
+    race(sandbox, "data/sub", |sandbox| {
+        let copy = sandbox.rootfs().join("data/sub");
+        let is_link = fs::symlink_metadata(&copy).unwrap().is_symlink();
+        assert!(is_link || !copy.join("canary").exists(), "a file of the host was copied");
+    });
 });
