@@ -87,8 +87,11 @@ impl Target {
         }
     }
 
-    /// Attaches the detached `mount` here, and looks where it is then. Another process with access to the rootfs can
-    /// rename the directory that `self` is open on, and so have `/proc` mounted elsewhere and a fake in its place.
+    /// Attaches the detached `mount` here, and looks where it is then.
+    ///
+    /// A process with access to the rootfs can rename the directory that `self` is open on, and so have `/proc` mounted
+    /// elsewhere with a fake in its place. That is noticed if it was done by now. From another mount namespace it can
+    /// be done at any time, so whoever writes to `/proc` later must look at what it writes to (CVE-2025-52881).
     pub(super) fn attach(&self, root: &RootDir, mount: BorrowedFd<'_>) -> Result<(), Cause> {
         move_mount(mount, self.fd.as_fd(), &self.location)?;
         self.must_be_at(root, mount)
