@@ -55,3 +55,23 @@ pub fn reap_children_by_kernel() -> nix::Result<()> {
     // SAFETY: SIG_IGN installs no handler.
     unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) }.map(drop)
 }
+
+/// Forks with the namespaces of `flags`: `child` runs in the new process, whose PID is returned.
+///
+/// # Errors
+/// Those of clone(2).
+pub fn clone_into(flags: nix::libc::c_int, child: impl FnOnce()) -> io::Result<i32> {
+    use nix::libc::{SIGCHLD, SYS_clone, c_long, syscall};
+    let none: c_long = 0;
+    // SAFETY: without CLONE_VM and without a stack this is fork(2), and the callers are
+    // single-threaded programs, so the child may run any code.
+    let pid = unsafe { syscall(SYS_clone, c_long::from(flags | SIGCHLD), none, none, none, none) };
+    match pid {
+        -1 => Err(io::Error::last_os_error()),
+        0 => {
+            child();
+            std::process::exit(127);
+        }
+        pid => Ok(pid as i32),
+    }
+}
