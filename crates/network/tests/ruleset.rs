@@ -160,14 +160,16 @@ fn a_port_has_one_owner_and_the_refusal_names_it() {
         let ask = |socket: &mut Nft, ip, port| {
             ruleset::publishers(socket, Protocol::Tcp, ip, port).unwrap()
         };
-        assert_eq!(ask(socket, None, 8088), [publisher.clone()]);
-        assert_eq!(ask(socket, Some(LOCALHOST), 8088), [publisher]);
+        for address in [None, Some(LOCALHOST)] {
+            assert_eq!(ask(socket, address, 8088).as_slice(), std::slice::from_ref(&publisher));
+        }
         assert_eq!(ask(socket, None, 8087), []);
         let local = of("local", OTHER, vec![ports(Some(LOCALHOST), 8087, 8087, &[])]);
         publish(socket, &local).unwrap();
         let publisher = Publisher { id: "local".to_owned(), address: OTHER, port: 8087 };
-        assert_eq!(ask(socket, None, 8087), [publisher.clone()]);
-        assert_eq!(ask(socket, Some(LOCALHOST), 8087), [publisher]);
+        for address in [None, Some(LOCALHOST)] {
+            assert_eq!(ask(socket, address, 8087).as_slice(), std::slice::from_ref(&publisher));
+        }
         assert_eq!(ask(socket, Some(WEB), 8087), []);
 
         // The stale owner's port goes and the new owner's comes in one batch.

@@ -18,6 +18,7 @@ use crate::{Batch, Comment, Element, Set, Table, TableInfo, Value};
 ///
 /// Opening needs no privilege; whatever is asked or changed needs CAP_NET_ADMIN in the user namespace that
 /// owns the network namespace.
+#[derive(Debug)]
 pub struct Nft {
     socket: Socket,
     sequence: u32,
