@@ -7,14 +7,8 @@ use std::fs;
 pub enum Need {
     /// Raising hard limits: CAP_SYS_RESOURCE.
     SysResource,
-    /// The cgroup v1 hierarchies.
-    CgroupV1,
-    /// The unified cgroup hierarchy.
-    CgroupV2,
     /// User namespaces.
     UserNamespace,
-    /// Kernel support for checkpoint and the `criu` binary.
-    Criu,
     /// The kernel's br_netfilter, whose sysctls each network namespace has.
     BridgeNetfilter,
     /// rrun itself under test, not a stand-in.
@@ -25,26 +19,16 @@ impl Need {
     fn reason(self) -> &'static str {
         match self {
             Self::SysResource => "no-cap-sys-resource",
-            Self::CgroupV1 => "no-cgroup-v1",
-            Self::CgroupV2 => "no-cgroup-v2",
             Self::UserNamespace => "no-user-namespaces",
-            Self::Criu => "no-criu",
             Self::BridgeNetfilter => "no-br-netfilter",
             Self::Rrun => "stand-in-runtime",
         }
     }
 
     fn met(self) -> bool {
-        let v2 = fs::metadata("/sys/fs/cgroup/cgroup.controllers").is_ok();
         match self {
             Self::SysResource => has_capability(24),
-            Self::CgroupV1 => !v2,
-            Self::CgroupV2 => v2,
             Self::UserNamespace => fs::metadata("/proc/self/ns/user").is_ok(),
-            Self::Criu => std::process::Command::new("criu")
-                .arg("check")
-                .output()
-                .is_ok_and(|o| o.status.success()),
             Self::BridgeNetfilter => {
                 fs::metadata("/proc/sys/net/bridge/bridge-nf-call-iptables").is_ok()
             }
