@@ -1,6 +1,7 @@
 //! Tests that a machine cannot run. A skip counts as a failure unless `skips.txt` lists its reason.
 
 use std::fs;
+use std::io::Write;
 
 /// What a test may need and a machine may lack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +51,9 @@ pub fn can(test: &str, need: Need) -> bool {
         .lines()
         .any(|line| line.split_once('#').map_or(line, |(before, _)| before).trim() == reason);
     assert!(listed, "{test} cannot run here ({reason}) and tests/skips.txt does not allow that");
-    eprintln!("SKIP {test}: {reason}");
+    // Not by eprintln!, whose text is not shown for tests that pass.
+    let said = writeln!(std::io::stderr(), "SKIP {test}: {reason}");
+    assert!(said.is_ok(), "a skip that nobody hears of: {said:?}");
     false
 }
 
