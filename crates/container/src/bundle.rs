@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::error::{CallContext, Error, OsError, Result};
 use crate::files;
@@ -55,12 +55,24 @@ pub fn parse_process(path: &Path) -> Result<Process> {
 /// The straight way first; what it refuses is looked at again for a name that this program does not
 /// know but may ignore, and for the place of the error.
 fn parse<T: DeserializeOwned>(file: &str, bytes: &[u8]) -> Result<T> {
-    if let Ok(parsed) = serde_json::from_slice(bytes) {
+    // An array of the right values would be taken for the object.
+    let object = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
+    if object && let Ok(parsed) = serde_json::from_slice(bytes) {
         return Ok(parsed);
     }
     let mut value: Value =
         serde_json::from_slice(bytes).map_err(|error| Error::config(file, error.to_string()))?;
-    drop_unknown_capabilities(&mut value);
+    if !value.is_object() {
+        return Err(Error::config(file, "is no JSON object"));
+    }
+    if let Some(process) = process_of(&mut value) {
+        drop_unknown_capabilities(process);
+        rename_scheduler_flags(process);
+        // Absent, it is root's: what runc makes of it.
+        process
+            .as_object_mut()
+            .map(|process| process.entry("user").or_insert(json!({"uid": 0, "gid": 0})));
+    }
     serde_path_to_error::deserialize(value).map_err(|error| {
         let field = match error.path().to_string() {
             path if path == "." => file.to_owned(),
@@ -70,12 +82,26 @@ fn parse<T: DeserializeOwned>(file: &str, bytes: &[u8]) -> Result<T> {
     })
 }
 
+/// The process of a config.json, or a process.json itself.
+fn process_of(value: &mut Value) -> Option<&mut Value> {
+    if value.get("ociVersion").is_some() { value.get_mut("process") } else { Some(value) }
+}
+
+/// Two flags that the specification's types have by other names than the specification.
+fn rename_scheduler_flags(process: &mut Value) {
+    let flags = process.pointer_mut("/scheduler/flags").and_then(Value::as_array_mut);
+    for flag in flags.into_iter().flatten() {
+        match flag.as_str() {
+            Some("SCHED_FLAG_RESET_ON_FORK") => *flag = json!("SCHED_RESET_ON_FORK"),
+            Some("SCHED_FLAG_DL_OVERRUN") => *flag = json!("SCHED_FLAG_D_L_OVERRUN"),
+            _ => {}
+        }
+    }
+}
+
 /// An unknown capability is one that the container does not get: a warning, as in runc.
-fn drop_unknown_capabilities(value: &mut Value) {
-    let process =
-        if value.get("process").is_some() { value.get_mut("process") } else { Some(value) };
-    let sets =
-        process.and_then(|process| process.get_mut("capabilities")).and_then(Value::as_object_mut);
+fn drop_unknown_capabilities(process: &mut Value) {
+    let sets = process.get_mut("capabilities").and_then(Value::as_object_mut);
     let mut unknown = std::collections::BTreeSet::new();
     for set in sets.into_iter().flat_map(|sets| sets.values_mut()).filter_map(Value::as_array_mut) {
         set.retain(|name| {

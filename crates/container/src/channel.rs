@@ -103,10 +103,14 @@ impl Channel {
     /// Waits for the next message. `Failed` becomes an error.
     pub(crate) fn receive(&self) -> Result<Message, ChannelError> {
         let mut packet = vec![0; MAX_PACKET];
-        let len =
-            retry(|| nix::sys::socket::recv(self.0.as_raw_fd(), &mut packet, MsgFlags::empty()))
-                .or_else(|errno| if errno == Errno::ECONNRESET { Ok(0) } else { Err(errno) })
-                .map_err(|errno| ChannelError::Socket("recv", errno))?;
+        let len = loop {
+            match nix::sys::socket::recv(self.0.as_raw_fd(), &mut packet, MsgFlags::empty()) {
+                // The other side closed without reading all of ours. The kernel says this once, and
+                // before what is still to be read: its last words.
+                Err(Errno::EINTR | Errno::ECONNRESET) => {}
+                result => break result.map_err(|errno| ChannelError::Socket("recv", errno))?,
+            }
+        };
         match decode(packet.get(..len).unwrap_or_default())? {
             Message::Failed(text) => Err(ChannelError::Failed(text)),
             message => Ok(message),
@@ -252,6 +256,15 @@ mod tests {
         assert!(a.is_closed());
         assert!(matches!(a.receive(), Err(ChannelError::Closed)));
         assert!(matches!(a.send(&Message::Ready), Err(ChannelError::Closed)));
+    }
+
+    #[test]
+    fn last_words_are_heard_by_who_was_not_listened_to() {
+        let (a, b) = Channel::pair().unwrap();
+        a.send(&Message::Hooked).unwrap();
+        b.send(&Message::Failed("why".into())).unwrap();
+        drop(b);
+        assert!(matches!(a.receive(), Err(ChannelError::Failed(text)) if text == "why"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use cgroup::{Cgroup, Hierarchies, Options};
 use crate::channel::{Channel, ChannelError, Message};
 use crate::error::{CallContext, Error, Result, StatusError};
 use crate::hook_state::HookState;
-use crate::hooks::{self, HookKind};
+use crate::hooks::{self, HookKind, HookPlace};
 use crate::spec::{Process, Spec};
 use crate::state::{CONFIG_FILE, START_SOCKET};
 use crate::store::{self, Claim, UNPUBLISHED};
@@ -101,7 +101,8 @@ impl Container {
         match started {
             // Executing the program closed init's end.
             Err(ChannelError::Closed) => self.after_start(),
-            Err(error) => Err(Error::Init(error)),
+            Err(ChannelError::Failed(text)) => Err(Error::Execute(text)),
+            Err(error) => Err(error.into()),
             Ok(other) => Err(other.out_of_turn().into()),
         }
     }
@@ -114,7 +115,7 @@ impl Container {
             return Ok(());
         }
         let state = self.hook_state(&spec).json(Status::Running, self.state.pid)?;
-        hooks::run(HookKind::Poststart, hooks, &state, &[]).inspect_err(|_| {
+        hooks::run(HookKind::Poststart, hooks, &state, &HookPlace::default()).inspect_err(|_| {
             if let Err(error) = self.kill_everything() {
                 tracing::warn!("killing container {}: {error}", self.id);
             }
@@ -298,12 +299,15 @@ impl StateRoot {
         };
         match (&state, &cgroup) {
             (Some(state), Some(cgroup)) => end_processes(state, cgroup)?,
-            (None, Some(cgroup)) if cgroup.exists() => cgroup.kill_all()?,
             _ => {}
         }
         network.detach(id, &claim.dir).map_err(Error::Network)?;
         if let Some(cgroup) = &cgroup {
-            cgroup.remove()?;
+            // Without a state file it was not yet certain whose the cgroup is: processes in it are
+            // another's.
+            if state.is_some() || cgroup.all_pids().is_ok_and(|pids| pids.is_empty()) {
+                cgroup.remove()?;
+            }
         }
         if let Some(state) = state.filter(|state| state.pid > 0) {
             let container =
@@ -334,7 +338,7 @@ impl Container {
         let ran = self
             .hook_state(&spec)
             .json(Status::Stopped, 0)
-            .and_then(|state| hooks::run(HookKind::Poststop, hooks, &state, &[]));
+            .and_then(|state| hooks::run(HookKind::Poststop, hooks, &state, &HookPlace::default()));
         if let Err(error) = ran {
             tracing::warn!("{error}");
         }

@@ -10,10 +10,10 @@ use crate::channel::{self, Message};
 use crate::error::{CallContext, Error, Result};
 use crate::foreground::{self, Signals};
 use crate::hook_state::HookState;
-use crate::hooks::{self, HookKind};
+use crate::hooks::{self, HookKind, HookPlace};
 use crate::init::{self, InitFds, InitPlan};
 use crate::namespaces::Namespaces;
-use crate::process::{ProcessPlan, Surroundings};
+use crate::process::{ProcessPlan, Rlimit, Surroundings};
 use crate::rootfs::{PlanContext, RootfsPlan};
 use crate::spawn::{self, Spawned};
 use crate::spec::{LinuxResources, Spec};
@@ -80,6 +80,11 @@ pub fn create(
     let signals = if request.detach { None } else { Some(Signals::take()?) };
     let mut plan = Plan::new(root, &request)?;
     let claim = root.claim(&request.id)?;
+    if let Err(error) = stake(&mut plan, &claim, &request.bundle.spec) {
+        plan.cgroup.undo_create();
+        claim.remove()?;
+        return Err(error);
+    }
     let dir = claim.dir.clone();
     match make(&mut plan, &claim, &request, network) {
         Ok(made) => Ok(Created {
@@ -135,11 +140,7 @@ impl Plan {
             request.id.as_str(),
             cgroups::options(request.rootless),
         )?;
-        let surroundings = Surroundings {
-            seccomp: linux.and_then(|linux| linux.seccomp().as_ref()),
-            personality: linux.and_then(|linux| linux.personality().as_ref()),
-            preserve_fds: request.preserve_fds,
-        };
+        let surroundings = Surroundings::of(spec, request.preserve_fds);
         let process = ProcessPlan::new(validate::process(spec)?, &surroundings, root.path())?;
         let rootfs_plan = RootfsPlan::prepare(&PlanContext {
             spec,
@@ -168,6 +169,7 @@ impl Plan {
                 namespaces,
                 process,
                 rootfs: rootfs_plan,
+                rootfs_dir: rootfs.clone(),
                 hostname: spec.hostname().clone().filter(|name| !name.is_empty()),
                 domainname: spec.domainname().clone().filter(|name| !name.is_empty()),
                 sysctl: linux.and_then(|linux| linux.sysctl().clone()).unwrap_or_default(),
@@ -196,6 +198,14 @@ fn console_end(request: &CreateRequest, process: &ProcessPlan) -> Result<Option<
     }
 }
 
+/// Takes what must be the container's alone: its cgroup, which must not be another's. The state file
+/// comes after that, since who finds one may kill all that is in the cgroup it names.
+fn stake(plan: &mut Plan, claim: &Claim, spec: &Spec) -> Result<()> {
+    write_config(&claim.dir, spec)?;
+    plan.cgroup.create(&plan.resources)?;
+    plan.state.write(&claim.dir)
+}
+
 /// The story of `create`, from the claimed id to an init that waits.
 fn make(
     plan: &mut Plan,
@@ -203,13 +213,10 @@ fn make(
     request: &CreateRequest,
     network: &mut dyn Network,
 ) -> Result<Made> {
-    write_config(&claim.dir, &request.bundle.spec)?;
-    plan.state.write(&claim.dir)?;
-    plan.cgroup.create(&plan.resources)?;
-    plan.cgroup.set_devices(&plan.devices)?;
     let cgroup = plan.cgroup.join_handles(&SubCgroups::none())?;
     let start = claim.listen_for_start()?;
     plan.init.rootfs.open_id_maps()?;
+    plan.init.process.rlimits.iter().try_for_each(Rlimit::raise)?;
 
     let fds = InitFds {
         cgroup: &cgroup,
@@ -217,6 +224,7 @@ fn make(
         console: plan.console.as_ref(),
         claim: &claim.fd,
     };
+    tracing::debug!("nsexec container setup: {:?}", plan.init.namespaces.new);
     let spawned = spawn::spawn(&plan.init.namespaces, cgroup.clone_into(), |channel| {
         init::run(&plan.init, &fds, channel)
     })?;
@@ -234,16 +242,10 @@ fn make(
     set_oom_score(spawned.pid, plan.init.process.oom_score_adj)?;
     accompany(plan, &spawned, &request.bundle.spec)?;
 
-    for rlimit in &plan.init.process.rlimits {
-        rlimit.set(spawned.pid)?;
-    }
     send_pidfd(request.pidfd_socket.as_deref(), &spawned.pidfd)?;
     write_pid_file(request.pid_file.as_deref(), spawned.pid)?;
     claim.publish_start()?;
-    let console = match plan.console.take().and_then(ConsoleEnd::into_parent_end) {
-        Some(end) => channel::receive_fd(end.as_fd()).call(|| "receive the console".to_owned())?,
-        None => None,
-    };
+    let console = plan.console.as_ref().map(ConsoleEnd::receive).transpose()?.flatten();
     Ok(Made { state: plan.state.clone(), pidfd: spawned.pidfd, console })
 }
 
@@ -279,25 +281,34 @@ fn attach_network(
     network.attach(&init).map_err(Error::Network)
 }
 
-/// Goes with init through its set-up: runs the hooks of the runtime namespace, hands over what it asks
+/// Goes with init through its set-up: forbids devices once its mounts, which may be of block devices,
+/// are done, runs the hooks of the runtime namespace, hands over what it asks
 /// for, until it is ready.
 fn accompany(plan: &Plan, spawned: &Spawned, spec: &Spec) -> Result<()> {
     let kinds = [HookKind::Prestart, HookKind::CreateRuntime];
-    let hooked = kinds.iter().any(|kind| !hooks::of(spec, *kind).is_empty());
-    if !hooked {
+    // In a user namespace init may first ask for the sources of mounts.
+    let waits = plan.init.namespaces.has(CloneFlags::CLONE_NEWUSER)
+        || kinds.iter().any(|kind| !hooks::of(spec, *kind).is_empty());
+    if !waits {
         // Nothing to wait for: init need not stop.
         spawned.channel.send(&Message::Hooked).or_else(|_| why_gone(spawned))?;
     }
     loop {
         match spawned.channel.receive().map_err(Error::Init)? {
-            Message::Mounted if hooked => {
+            Message::Mounted if waits => {
+                plan.cgroup.set_devices(&plan.devices)?;
                 let state = plan.init.hook_state.json(Status::Creating, spawned.pid)?;
                 for kind in kinds {
-                    hooks::run(kind, hooks::of(spec, kind), &state, &[])?;
+                    hooks::run(
+                        kind,
+                        hooks::of(spec, kind),
+                        &state,
+                        &HookPlace { dir: Some(&plan.state.bundle), env: &[] },
+                    )?;
                 }
                 spawned.channel.send(&Message::Hooked).or_else(|_| why_gone(spawned))?;
             }
-            Message::Mounted => {}
+            Message::Mounted => plan.cgroup.set_devices(&plan.devices)?,
             Message::OpenSource(index) => give_source(plan, spawned, index)?,
             Message::SeccompListener(fd) => {
                 seccomp_listener::take(

@@ -94,6 +94,9 @@ pub enum Error {
     /// The container's init process failed.
     #[error("unable to start container process: error during container init: {0}")]
     Init(ChannelError),
+    /// The container was started, and its program could not be executed.
+    #[error("{0}")]
+    Execute(String),
     /// The further process of a container failed before it could be executed.
     #[error("unable to start container process: {0}")]
     Join(ChannelError),

@@ -1,19 +1,19 @@
 //! `exec`: a further process in a container that lives.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use cgroup::{Hierarchies, Join, SubCgroups};
 use nix::sched::CloneFlags;
 
-use crate::channel::{self, Channel, ChannelError, Message};
+use crate::channel::{Channel, ChannelError, Message};
 use crate::create::{send_pidfd, set_oom_score, write_pid_file};
 use crate::error::{CallContext, Error, Result, StatusError};
 use crate::foreground::{self, Signals};
 use crate::hook_state::HookState;
-use crate::process::{self, ProcessPlan, Program, Surroundings, cpu_mask};
-use crate::spawn::{self, Entry, Spawned, detach_from_parent, outlive_parent, tell};
+use crate::process::{self, ProcessPlan, Program, Rlimit, Surroundings, cpu_mask};
+use crate::spawn::{self, Entry, Spawned, detach_from_parent, tell};
 use crate::spec::{ExecCPUAffinity, Process, Spec};
 use crate::terminal::{self, ConsoleEnd};
 use crate::{Container, Status, Stdio, keyring, kill, namespaces, seccomp_listener, sys};
@@ -70,21 +70,15 @@ impl Container {
             _ => {}
         }
         let signals = if request.detach { None } else { Some(Signals::take()?) };
-        let mut plan = Plan::new(self, &request)?;
+        let plan = Plan::new(self, &request)?;
+        plan.process.rlimits.iter().try_for_each(Rlimit::raise)?;
         let spawned = self.spawn_into(&plan, &SubCgroups::parse(&request.cgroups)?)?;
-        if let Err(error) = self.settle(&mut plan, &spawned, &request) {
+        let console = self.settle(&plan, &spawned, &request).inspect_err(|_| {
             // Half a process of ours must not stay in the container.
             let _ = kill::send(spawned.pidfd.as_fd(), crate::Signal::KILL.number());
             spawn::reap_if_child(&spawned.pidfd);
-            return Err(error);
-        }
+        })?;
         let Some(signals) = signals else { return Ok(0) };
-        let console = match plan.console.take().and_then(ConsoleEnd::into_parent_end) {
-            Some(end) => {
-                channel::receive_fd(end.as_fd()).call(|| "receive the console".to_owned())?
-            }
-            None => None,
-        };
         foreground::wait(spawned.pid, &spawned.pidfd, &signals, console)
     }
 
@@ -105,8 +99,13 @@ impl Container {
         }
     }
 
-    /// The parent's side until the process runs.
-    fn settle(&self, plan: &mut Plan, spawned: &Spawned, request: &ExecRequest) -> Result<()> {
+    /// The parent's side until the process runs. Returns the console to be relayed.
+    fn settle(
+        &self,
+        plan: &Plan,
+        spawned: &Spawned,
+        request: &ExecRequest,
+    ) -> Result<Option<OwnedFd>> {
         set_oom_score(spawned.pid, plan.process.oom_score_adj)?;
         loop {
             match spawned.channel.receive().map_err(Error::Join)? {
@@ -119,15 +118,13 @@ impl Container {
                 other => return Err(other.out_of_turn().into()),
             }
         }
-        for rlimit in &plan.process.rlimits {
-            rlimit.set(spawned.pid)?;
-        }
         send_pidfd(request.pidfd_socket.as_deref(), &spawned.pidfd)?;
         write_pid_file(request.pid_file.as_deref(), spawned.pid)?;
+        let console = plan.console.as_ref().map(ConsoleEnd::receive).transpose()?.flatten();
         spawned.channel.send(&Message::Start)?;
         match spawned.channel.receive() {
             // Executing the program closed the other end.
-            Err(ChannelError::Closed) => Ok(()),
+            Err(ChannelError::Closed) => Ok(console),
             Err(error) => Err(Error::Join(error)),
             Ok(other) => Err(other.out_of_turn().into()),
         }
@@ -139,12 +136,7 @@ impl Plan {
         let spec = container.config()?;
         let init =
             kill::open_init(container.state()).ok_or(Error::Status(StatusError::ExecStopped))?;
-        let linux = spec.linux().as_ref();
-        let surroundings = Surroundings {
-            seccomp: linux.and_then(|linux| linux.seccomp().as_ref()),
-            personality: linux.and_then(|linux| linux.personality().as_ref()),
-            preserve_fds: request.preserve_fds,
-        };
+        let surroundings = Surroundings::of(&spec, request.preserve_fds);
         let process = ProcessPlan::new(&request.process, &surroundings, &container.root)?;
         let refuse = |problem: &str| Err(Error::config("process.terminal", problem));
         let console = match (process.terminal.is_some(), request.detach, &request.stdio) {
@@ -180,12 +172,10 @@ fn run(plan: &Plan, cgroup: &Join, channel: Channel) {
         channel.expect(&Message::Start)?;
         Ok(program)
     }) {
-        Ok(program) => {
-            match sys::cloexec_from(3 + plan.process.extra_fds).call(|| "close_range".to_owned()) {
-                Ok(()) => plan.process.execute(&program, &channel),
-                Err(error) => error,
-            }
-        }
+        Ok(program) => match plan.process.finish(&channel) {
+            Ok(()) => plan.process.execute(&program),
+            Err(error) => error,
+        },
         Err(error) => error,
     };
     tell(&channel, &Message::Failed(error.to_string()));
@@ -194,7 +184,10 @@ fn run(plan: &Plan, cgroup: &Join, channel: Channel) {
 /// Becomes a process of the container.
 fn enter(plan: &Plan, cgroup: &Join, channel: &Channel) -> Result<Program> {
     detach_from_parent(channel)?;
+    tracing::debug!("nsexec container setup: {:?}", plan.entry.kinds);
+    tracing::debug!("child process in init()");
     if let Some(mask) = &plan.affinity.initial {
+        tracing::debug!("nsexec: affinity: {}", hex(mask));
         sys::set_cpu_affinity(0, mask).call(|| "set initial CPU affinity".to_owned())?;
     }
     cgroup.enter(true).call(|| "join the container's cgroup".to_owned())?;
@@ -218,9 +211,8 @@ fn enter(plan: &Plan, cgroup: &Join, channel: &Channel) -> Result<Program> {
     }
     plan.process.label()?;
     plan.process.prepare()?;
-    let program = plan.process.become_user(channel)?;
-    outlive_parent()?;
-    Ok(program)
+    tracing::debug!("init: closing the pipe to signal completion");
+    plan.process.become_user(channel, &[channel.as_fd()])
 }
 
 /// The namespaces of the container that are not the caller's own: only these can and need be joined.
@@ -261,4 +253,10 @@ fn affinity(spec: Option<&ExecCPUAffinity>) -> Result<Affinity> {
         initial: mask("process.execCPUAffinity.initial", spec.initial())?,
         last: mask("process.execCPUAffinity.final", spec.cpu_affinity_final())?,
     })
+}
+
+/// A CPU mask as the kernel prints it: one number, CPU 0 its lowest bit.
+fn hex(mask: &[u8]) -> String {
+    let digits: String = mask.iter().rev().map(|byte| format!("{byte:02x}")).collect();
+    format!("0x{}", digits.trim_start_matches('0'))
 }

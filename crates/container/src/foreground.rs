@@ -157,7 +157,6 @@ fn reap_others(pid: i32) {
 
 impl Relay {
     fn new(master: OwnedFd) -> Result<Self> {
-        terminal::copy_size(master.as_fd());
         rustix::io::ioctl_fionbio(&master, true)
             .call(|| "make the console non-blocking".to_owned())?;
         Ok(Self {

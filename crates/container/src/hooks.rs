@@ -6,6 +6,7 @@ use std::io::{Read, Seek};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -82,17 +83,25 @@ pub(crate) fn validate(spec: &Spec) -> Result<()> {
     Ok(())
 }
 
+/// Where hooks run.
+#[derive(Debug, Default)]
+pub(crate) struct HookPlace<'a> {
+    /// Their working directory; the caller's if there is none.
+    pub(crate) dir: Option<&'a Path>,
+    /// The environment of those that have none of their own.
+    pub(crate) env: &'a [CString],
+}
+
 /// Runs the hooks of one kind in order; the first that fails ends it. `state` goes to their stdin.
-/// `default_env` is for hooks that have no environment of their own.
 pub(crate) fn run(
     kind: HookKind,
     hooks: &[Hook],
     state: &[u8],
-    default_env: &[CString],
+    place: &HookPlace<'_>,
 ) -> Result<()> {
     for (index, hook) in hooks.iter().enumerate() {
         tracing::debug!("running {} hook #{index}: {}", kind.name(), hook.path().display());
-        run_one(hook, state, default_env).map_err(|problem| Error::Hook {
+        run_one(hook, state, place).map_err(|problem| Error::Hook {
             kind: kind.name(),
             index,
             problem,
@@ -103,7 +112,7 @@ pub(crate) fn run(
 
 /// The streams are files in memory: a hook that reads nothing, writes much or leaves a daemon behind
 /// blocks nobody.
-fn run_one(hook: &Hook, state: &[u8], default_env: &[CString]) -> Result<(), String> {
+fn run_one(hook: &Hook, state: &[u8], place: &HookPlace<'_>) -> Result<(), String> {
     let stdin = memory_file(state)?;
     let mut output = memory_file(&[])?;
     let share = |file: &File| {
@@ -114,10 +123,13 @@ fn run_one(hook: &Hook, state: &[u8], default_env: &[CString]) -> Result<(), Str
     if let Some((name, rest)) = args.split_first() {
         command.arg0(name).args(rest);
     }
+    if let Some(dir) = place.dir {
+        command.current_dir(dir);
+    }
     command.env_clear();
     match hook.env() {
         Some(env) => command.envs(env.iter().filter_map(|entry| entry.split_once('='))),
-        None => command.envs(default_env.iter().filter_map(split_env)),
+        None => command.envs(place.env.iter().filter_map(split_env)),
     };
     command.stdin(stdin).stdout(share(&output)?).stderr(share(&output)?);
     let mut child = command
@@ -200,20 +212,31 @@ mod tests {
 
     #[test]
     fn the_state_is_on_stdin() {
-        run(HookKind::Prestart, &[shell("test \"$(cat)\" = state")], b"state", &[]).unwrap();
+        run(
+            HookKind::Prestart,
+            &[shell("test \"$(cat)\" = state")],
+            b"state",
+            &HookPlace::default(),
+        )
+        .unwrap();
     }
 
     #[test]
     fn a_failure_is_told_with_its_output() {
-        let error = run(HookKind::Poststop, &[shell("true"), shell("echo why; exit 3")], b"", &[])
-            .unwrap_err();
+        let error = run(
+            HookKind::Poststop,
+            &[shell("true"), shell("echo why; exit 3")],
+            b"",
+            &HookPlace::default(),
+        )
+        .unwrap_err();
         assert_eq!(error.to_string(), "error running poststop hook #1: exit status 3, output: why");
     }
 
     #[test]
     fn a_missing_program_is_named() {
         let hook = HookBuilder::default().path("/no/such").build().unwrap();
-        let error = run(HookKind::Prestart, &[hook], b"", &[]).unwrap_err();
+        let error = run(HookKind::Prestart, &[hook], b"", &HookPlace::default()).unwrap_err();
         assert!(error.to_string().contains("/no/such: no such file or directory"), "{error}");
     }
 
@@ -221,19 +244,20 @@ mod tests {
     fn a_hook_that_hangs_is_killed() {
         let mut hook = shell("sleep 1000");
         hook.set_timeout(Some(1));
-        let error = run(HookKind::Prestart, &[hook], b"", &[]).unwrap_err();
+        let error = run(HookKind::Prestart, &[hook], b"", &HookPlace::default()).unwrap_err();
         assert!(error.to_string().contains("timeout"), "{error}");
     }
 
     #[test]
     fn a_hook_that_ignores_a_large_state_blocks_nobody() {
-        run(HookKind::Prestart, &[shell("exit 0")], &vec![b'x'; 1 << 20], &[]).unwrap();
+        run(HookKind::Prestart, &[shell("exit 0")], &vec![b'x'; 1 << 20], &HookPlace::default())
+            .unwrap();
     }
 
     #[test]
     fn the_environment_is_the_hooks_own() {
         let mut hook = shell("test \"$A\" = 1 && test -z \"$HOME\"");
         hook.set_env(Some(vec!["A=1".to_owned()]));
-        run(HookKind::Prestart, &[hook], b"", &[]).unwrap();
+        run(HookKind::Prestart, &[hook], b"", &HookPlace::default()).unwrap();
     }
 }

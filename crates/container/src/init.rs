@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::PathBuf;
 
 use nix::sched::CloneFlags;
 use nix::sys::socket::{SockFlag, accept4};
@@ -16,11 +17,11 @@ use rustix::fd::AsFd;
 use crate::channel::{self, Channel, Message};
 use crate::error::{CallContext, Error, Result};
 use crate::hook_state::HookState;
-use crate::hooks::{self, HookKind};
+use crate::hooks::{self, HookKind, HookPlace};
 use crate::namespaces::{self, Namespaces};
 use crate::process::{self, ProcessPlan, Program};
 use crate::rootfs::{RootfsPlan, mount_console};
-use crate::spawn::{detach_from_parent, outlive_parent, tell};
+use crate::spawn::{detach_from_parent, tell};
 use crate::spec::Hook;
 use crate::terminal::{self, ConsoleEnd};
 use crate::{Status, keyring, sys, validate};
@@ -31,6 +32,7 @@ pub(crate) struct InitPlan {
     pub(crate) namespaces: Namespaces,
     pub(crate) process: ProcessPlan,
     pub(crate) rootfs: RootfsPlan,
+    pub(crate) rootfs_dir: PathBuf,
     pub(crate) hostname: Option<String>,
     pub(crate) domainname: Option<String>,
     pub(crate) sysctl: HashMap<String, String>,
@@ -55,7 +57,7 @@ pub(crate) struct InitFds<'a> {
 
 /// Runs in the clone. Returns only when init cannot become the container's process, after saying why.
 pub(crate) fn run(plan: &InitPlan, fds: &InitFds<'_>, channel: Channel) {
-    let program = match set_up(plan, fds, &channel).and_then(|()| settle(plan, &channel)) {
+    let program = match set_up(plan, fds, &channel).and_then(|()| settle(plan, fds, &channel)) {
         Ok(program) => program,
         Err(error) => return tell(&channel, &Message::Failed(error.to_string())),
     };
@@ -71,6 +73,7 @@ fn set_up(plan: &InitPlan, fds: &InitFds<'_>, channel: &Channel) -> Result<()> {
     detach_from_parent(channel)?;
     // The claim is held by this descriptor as well, and must end with the parent.
     let _ = nix::unistd::close(fds.claim.as_raw_fd());
+    tracing::debug!("child process in init()");
     fds.cgroup.enter(true).call(|| "join the container's cgroup".to_owned())?;
     sys::reset_cpu_affinity().call(|| "reset CPU affinity".to_owned())?;
     enter_namespaces(&plan.namespaces, channel)?;
@@ -84,7 +87,8 @@ fn set_up(plan: &InitPlan, fds: &InitFds<'_>, channel: &Channel) -> Result<()> {
     channel.expect(&Message::Hooked)?;
     let state = || plan.hook_state.json(Status::Creating, std::process::id().cast_signed());
     if !plan.create_container.is_empty() {
-        hooks::run(HookKind::CreateContainer, &plan.create_container, &state()?, &[])?;
+        let place = HookPlace { dir: Some(&plan.rootfs_dir), env: &[] };
+        hooks::run(HookKind::CreateContainer, &plan.create_container, &state()?, &place)?;
     }
     plan.rootfs.pivot(&mounted)?;
 
@@ -121,10 +125,11 @@ fn enter_namespaces(namespaces: &Namespaces, channel: &Channel) -> Result<()> {
 
 /// Gives up all that the container's process shall not have. From here on init is that process in all
 /// but its program.
-fn settle(plan: &InitPlan, channel: &Channel) -> Result<Program> {
+fn settle(plan: &InitPlan, fds: &InitFds<'_>, channel: &Channel) -> Result<Program> {
     plan.process.prepare()?;
-    let program = plan.process.become_user(channel)?;
-    outlive_parent()?;
+    sys::end_on_signals();
+    tracing::debug!("init: closing the pipe to signal completion");
+    let program = plan.process.become_user(channel, &[channel.as_fd(), fds.start.as_fd()])?;
     channel.send(&Message::Ready)?;
     Ok(program)
 }
@@ -147,24 +152,19 @@ fn wait_for_start(listener: &OwnedFd, channel: Channel) -> Result<Channel> {
 
 /// The container's program. Returns only to say why not.
 fn go(plan: &InitPlan, program: &Program, gate: &Channel) -> Error {
-    // What the caller of the runtime had open beyond what it passes on (CVE-2024-21626).
-    if let Err(errno) = sys::cloexec_from(3 + plan.process.extra_fds) {
-        return Error::Syscall {
-            call: "close_range".to_owned(),
-            errno: crate::error::OsError(errno),
-        };
+    match plan.process.finish(gate).and_then(|()| start_hooks(plan, program)) {
+        Ok(()) => plan.process.execute(program),
+        Err(error) => error,
     }
-    if !plan.start_container.is_empty() {
-        let ran = plan.hook_state.json(Status::Created, std::process::id().cast_signed()).and_then(
-            |state| {
-                hooks::run(HookKind::StartContainer, &plan.start_container, &state, &program.env)
-            },
-        );
-        if let Err(error) = ran {
-            return error;
-        }
+}
+
+fn start_hooks(plan: &InitPlan, program: &Program) -> Result<()> {
+    if plan.start_container.is_empty() {
+        return Ok(());
     }
-    plan.process.execute(program, gate)
+    let state = plan.hook_state.json(Status::Created, std::process::id().cast_signed())?;
+    let place = HookPlace { dir: None, env: &program.env };
+    hooks::run(HookKind::StartContainer, &plan.start_container, &state, &place)
 }
 
 /// The source of a bind mount, opened by the parent with the host's privileges.

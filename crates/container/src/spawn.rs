@@ -190,6 +190,14 @@ pub(crate) fn outlive_parent() -> Result<()> {
         .call(|| "prctl PR_SET_PDEATHSIG".to_owned())
 }
 
+/// Closes all that a process waiting for `start`, or its program, must not have: the host's files, the
+/// cgroup's, what the caller of the runtime left open (CVE-2024-21626). Nothing can be logged after
+/// this.
+pub(crate) fn close_others(extra: u32, keep: &[BorrowedFd<'_>]) -> Result<()> {
+    std::mem::forget(tracing::dispatcher::set_default(&tracing::Dispatch::none()));
+    sys::close_from(3 + extra, keep).call(|| "close_range".to_owned())
+}
+
 /// Waits for a child's end and returns its exit code, 128+n for signal n.
 pub(crate) fn wait_for(pidfd: &OwnedFd) -> Result<i32> {
     use rustix::process::{WaitId, WaitIdOptions, waitid};

@@ -65,12 +65,25 @@ pub(crate) fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-/// Marks every descriptor from `first` on close-on-exec (close_range(2)).
-pub(crate) fn cloexec_from(first: u32) -> Result<(), Errno> {
-    // SAFETY: CLOSE_RANGE_CLOEXEC closes nothing, so no owner loses its descriptor.
-    let rc =
-        unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
-    Errno::result(rc).map(drop)
+/// Closes every descriptor from `first` on, except `keep`, which close on exec (close_range(2)). For a
+/// process that ends without dropping what owned them.
+pub(crate) fn close_from(first: u32, keep: &[BorrowedFd<'_>]) -> Result<(), Errno> {
+    let close = |from: u32, to: u32, flags: u32| {
+        // SAFETY: the caller of this function owns the process: nothing uses these descriptors later.
+        Errno::result(unsafe { libc::syscall(libc::SYS_close_range, from, to, flags) }).map(drop)
+    };
+    let mut keep: Vec<u32> =
+        keep.iter().map(|fd| fd.as_raw_fd().cast_unsigned()).filter(|fd| *fd >= first).collect();
+    keep.sort_unstable();
+    let mut from = first;
+    for fd in keep {
+        if fd > from {
+            close(from, fd - 1, 0)?;
+        }
+        close(fd, fd, libc::CLOSE_RANGE_CLOEXEC)?;
+        from = fd + 1;
+    }
+    close(from, u32::MAX, 0)
 }
 
 /// setdomainname(2).
@@ -79,12 +92,19 @@ pub(crate) fn set_domain_name(name: &str) -> Result<(), Errno> {
     Errno::result(unsafe { libc::setdomainname(name.as_ptr().cast(), name.len()) }).map(drop)
 }
 
-/// prlimit(2): sets a resource limit of another process.
-pub(crate) fn set_rlimit(pid: i32, resource: u32, soft: u64, hard: u64) -> Result<(), Errno> {
+/// getrlimit(2): the soft and the hard limit of the caller.
+pub(crate) fn rlimit(resource: u32) -> Result<(u64, u64), Errno> {
+    let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: limit is valid for writing.
+    Errno::result(unsafe { libc::getrlimit64(resource, &raw mut limit) })?;
+    Ok((limit.rlim_cur, limit.rlim_max))
+}
+
+/// setrlimit(2) on the caller.
+pub(crate) fn set_rlimit(resource: u32, soft: u64, hard: u64) -> Result<(), Errno> {
     let limit = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
-    // SAFETY: limit is valid for reading, and no old limit is asked for.
-    Errno::result(unsafe { libc::prlimit64(pid, resource, &raw const limit, std::ptr::null_mut()) })
-        .map(drop)
+    // SAFETY: limit is valid for reading.
+    Errno::result(unsafe { libc::setrlimit64(resource, &raw const limit) }).map(drop)
 }
 
 /// Joins (making it if need be) the session keyring of this name (keyctl(2)), returns its serial.
@@ -258,6 +278,22 @@ pub(crate) fn set_cpu_affinity(pid: i32, mask: &[u8]) -> Result<(), Errno> {
 pub(crate) fn default_signal(signal: i32) {
     // SAFETY: SIG_DFL installs no handler.
     unsafe { libc::signal(signal, libc::SIG_DFL) };
+}
+
+/// Makes the signals that end ordinary processes end this one too, until it executes another program:
+/// the first process of a pid namespace otherwise ignores what it has no handler for
+/// (pid_namespaces(7)), and a container that waits for `start` could not be terminated.
+pub(crate) fn end_on_signals() {
+    extern "C" fn end(signal: i32) {
+        // SAFETY: _exit(2) may be called in a signal handler (signal-safety(7)).
+        unsafe { libc::_exit(128 + signal) }
+    }
+    for signal in
+        [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGUSR1, libc::SIGUSR2]
+    {
+        // SAFETY: the handler is async-signal-safe; execve(2) resets it.
+        unsafe { libc::signal(signal, end as *const () as libc::sighandler_t) };
+    }
 }
 
 /// Takes a raw descriptor received by SCM_RIGHTS or pidfd_getfd(2).

@@ -41,12 +41,16 @@ impl ConsoleEnd {
         }
     }
 
-    /// The parent's side of a relay, once the child has its own.
-    pub(crate) fn into_parent_end(self) -> Option<OwnedFd> {
-        match self {
-            Self::Socket(_) => None,
-            Self::Relay(_, ours) => Some(ours),
+    /// In the parent of a relay: the master of the pty, sized and set as the caller's terminal needs
+    /// it, before anything is written to it. None where it went to a socket.
+    pub(crate) fn receive(&self) -> Result<Option<OwnedFd>> {
+        let Self::Relay(_, ours) = self else { return Ok(None) };
+        let master = channel::receive_fd(ours.as_fd()).call(|| "receive the console".to_owned())?;
+        if let Some(master) = &master {
+            pass_line_feeds(master.as_fd())?;
+            copy_size(master.as_fd());
         }
+        Ok(master)
     }
 }
 
@@ -105,6 +109,15 @@ impl Drop for RawMode {
         // The terminal may have gone; then it needs nothing.
         let _ = rustix::termios::tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &self.0);
     }
+}
+
+/// Output goes through as it is: the caller's own terminal turns line feeds into new lines, a file must
+/// not get carriage returns (what runc does).
+fn pass_line_feeds(master: BorrowedFd<'_>) -> Result<()> {
+    let mut mode = rustix::termios::tcgetattr(master).call(|| "tcgetattr console".to_owned())?;
+    mode.output_modes.remove(rustix::termios::OutputModes::ONLCR);
+    rustix::termios::tcsetattr(master, OptionalActions::Now, &mode)
+        .call(|| "tcsetattr console".to_owned())
 }
 
 /// Gives the pty the size of the caller's terminal, if it has one.

@@ -68,6 +68,15 @@ impl CapabilitySets {
     }
 }
 
+/// Makes all that is permitted effective again: changing from root to another user has cleared it
+/// (capabilities(7)).
+pub(super) fn use_permitted() -> Result<()> {
+    let sets = rustix::thread::capabilities(None).call(|| "capget".to_owned())?;
+    let permitted = sets.permitted.bits();
+    sys::set_capabilities(permitted, permitted, sets.inheritable.bits())
+        .call(|| "capset".to_owned())
+}
+
 fn bit(number: u64) -> u64 {
     1 << number
 }

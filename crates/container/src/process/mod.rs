@@ -2,6 +2,7 @@
 //! caller becomes it, done in the child.
 
 mod capabilities;
+mod enosys;
 mod home;
 mod program;
 mod rlimit;
@@ -19,7 +20,8 @@ use self::capabilities::CapabilitySets;
 use self::schedule::Scheduling;
 use crate::channel::{Channel, Message};
 use crate::error::{CallContext, Error, Result};
-use crate::spec::{LinuxPersonality, LinuxSeccomp, Process};
+use crate::spawn::{close_others, outlive_parent};
+use crate::spec::{LinuxPersonality, LinuxSeccomp, Process, Spec};
 use crate::sys;
 
 pub(crate) use self::program::Program;
@@ -46,7 +48,6 @@ pub(crate) struct ProcessPlan {
     scheduling: Scheduling,
     apparmor: Option<String>,
     selinux: Option<String>,
-    /// Set by the parent, which may raise hard limits.
     pub(crate) rlimits: Vec<Rlimit>,
     /// Set by the parent, which may lower it.
     pub(crate) oom_score_adj: Option<i32>,
@@ -63,8 +64,28 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) seccomp: Option<&'a LinuxSeccomp>,
     /// `linux.personality`.
     pub(crate) personality: Option<&'a LinuxPersonality>,
-    /// `--preserve-fds`, checked.
+    /// `linux.resources.cpu.cpus` is set.
+    pub(crate) cpus_limited: bool,
+    /// `--preserve-fds`.
     pub(crate) preserve_fds: u32,
+}
+
+impl<'a> Surroundings<'a> {
+    /// Those in a container of this config.
+    pub(crate) fn of(spec: &'a Spec, preserve_fds: u32) -> Self {
+        let linux = spec.linux().as_ref();
+        let cpu = linux
+            .and_then(|linux| linux.resources().as_ref())
+            .and_then(|resources| resources.cpu().as_ref());
+        Self {
+            seccomp: linux.and_then(|linux| linux.seccomp().as_ref()),
+            personality: linux.and_then(|linux| linux.personality().as_ref()),
+            cpus_limited: cpu
+                .and_then(|cpu| cpu.cpus().as_deref())
+                .is_some_and(|cpus| !cpus.is_empty()),
+            preserve_fds,
+        }
+    }
 }
 
 impl ProcessPlan {
@@ -118,6 +139,7 @@ impl ProcessPlan {
                     .map(schedule::io_priority)
                     .transpose()?,
                 personality: around.personality.map(schedule::personality).transpose()?,
+                cpus_limited: around.cpus_limited,
             },
             apparmor: non_empty(process.apparmor_profile()),
             selinux: non_empty(process.selinux_label()),
@@ -158,8 +180,9 @@ impl ProcessPlan {
         Ok(())
     }
 
-    /// Child: scheduling, and no_new_privs.
+    /// Child: scheduling, limits, and no_new_privs.
     pub(crate) fn prepare(&self) -> Result<()> {
+        self.rlimits.iter().try_for_each(Rlimit::set)?;
         self.scheduling.apply()?;
         if self.no_new_privileges {
             sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1).call(|| "set no_new_privs".to_owned())?;
@@ -167,14 +190,16 @@ impl ProcessPlan {
         Ok(())
     }
 
-    /// Child: becomes the user with the capabilities, in the working directory.
+    /// Child: becomes the user with the capabilities, in the working directory, with no descriptors but
+    /// its own and `keep`.
     ///
-    /// Without no_new_privs a seccomp filter needs CAP_SYS_ADMIN, so it is installed here, before the
-    /// capabilities go; with it, last of all.
-    pub(crate) fn become_user(&self, channel: &Channel) -> Result<Program> {
-        if !self.no_new_privileges || self.seccomp.as_ref().is_some_and(|filter| filter.notifies) {
-            self.install_seccomp(channel)?;
-        }
+    /// Without no_new_privs a seccomp filter needs CAP_SYS_ADMIN, so it is installed here, just before
+    /// the capabilities go; with it, last of all. So the fewest possible system calls are made under it.
+    pub(crate) fn become_user(
+        &self,
+        channel: &Channel,
+        keep: &[BorrowedFd<'_>],
+    ) -> Result<Program> {
         // Tried as the runtime's user first, which may enter what the container's user may not; and
         // again as that user, who may enter what the runtime may not (root-squashing file systems).
         let entered = nix::unistd::chdir(self.cwd.as_c_str());
@@ -190,22 +215,32 @@ impl ProcessPlan {
         }
         check_cwd()?;
         sys::prctl(libc::PR_SET_KEEPCAPS, 0).call(|| "stop keeping capabilities".to_owned())?;
-        self.capabilities.apply()?;
         nix::sys::stat::umask(self.umask);
+        outlive_parent()?;
+        close_others(self.extra_fds, keep)?;
+        if self.seccomp.is_some() && !self.seccomp_is_last() {
+            capabilities::use_permitted()?;
+            self.install_seccomp(channel)?;
+        }
+        self.capabilities.apply()?;
         Program::find(&self.args, self.env.clone(), self.uid)
+    }
+
+    fn seccomp_is_last(&self) -> bool {
+        self.no_new_privileges && self.seccomp.as_ref().is_some_and(|filter| !filter.notifies)
     }
 
     fn chdir_call(&self) -> String {
         format!("chdir to cwd ({:?}) set in config.json failed", self.cwd.to_string_lossy())
     }
 
+    /// Child: the filter, where it is not yet installed.
+    pub(crate) fn finish(&self, channel: &Channel) -> Result<()> {
+        if self.seccomp_is_last() { self.install_seccomp(channel) } else { Ok(()) }
+    }
+
     /// Child: the end of the story. Returns only to say why not.
-    pub(crate) fn execute(&self, program: &Program, channel: &Channel) -> Error {
-        if self.seccomp.as_ref().is_some_and(|filter| self.no_new_privileges && !filter.notifies)
-            && let Err(error) = self.install_seccomp(channel)
-        {
-            return error;
-        }
+    pub(crate) fn execute(&self, program: &Program) -> Error {
         program.execute(&self.args)
     }
 

@@ -1,12 +1,11 @@
 //! Finding and executing the program of a process.
 
 use std::ffi::CString;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::unistd::Uid;
+use nix::unistd::{AccessFlags, Uid};
 
 use super::home::home_of;
 use crate::error::{Error, OsError, Result};
@@ -23,8 +22,9 @@ pub(crate) struct Program {
 
 impl Program {
     /// The program of `args`, for the user `uid`, whom the caller already is. `HOME` is added where it
-    /// is missing.
+    /// is missing or empty.
     pub(super) fn find(args: &[CString], mut env: Vec<CString>, uid: Uid) -> Result<Self> {
+        env.retain(|entry| entry.to_bytes() != b"HOME=");
         if !env.iter().any(|entry| entry.to_bytes().starts_with(b"HOME=")) {
             let home = format!("HOME={}", home_of(uid.as_raw()));
             env.push(super::c_string("HOME", home)?);
@@ -86,20 +86,12 @@ fn check(path: &Path) -> Result<(), String> {
     if metadata.is_dir() {
         return Err("is a directory".to_owned());
     }
-    match rustix::fs::accessat(
-        rustix::fs::CWD,
-        path.as_os_str().as_bytes(),
-        rustix::fs::Access::EXEC_OK,
-        rustix::fs::AtFlags::EACCESS,
-    ) {
+    match nix::unistd::eaccess(path, AccessFlags::X_OK) {
         Ok(()) => Ok(()),
-        // Kernels without faccessat2(2) are asked by the mode bits alone.
-        Err(rustix::io::Errno::NOSYS) if metadata.permissions().mode() & 0o111 != 0 => Ok(()),
-        Err(rustix::io::Errno::NOSYS) => Err("permission denied".to_owned()),
-        Err(errno) => {
-            tracing::debug!("access {}: {errno} (mode {:o})", path.display(), metadata.mode());
-            Err(format!("{}", OsError(Errno::from_raw(errno.raw_os_error()))))
-        }
+        // A seccomp filter may know no faccessat2(2): then the mode bits alone are asked.
+        Err(Errno::ENOSYS) if metadata.permissions().mode() & 0o111 != 0 => Ok(()),
+        Err(Errno::ENOSYS) => Err(OsError(Errno::EACCES).to_string()),
+        Err(errno) => Err(OsError(errno).to_string()),
     }
 }
 

@@ -32,14 +32,26 @@ pub(super) fn parse(limits: &[PosixRlimit]) -> Result<Vec<Rlimit>> {
 }
 
 impl Rlimit {
-    /// Sets it for another process.
-    pub(crate) fn set(&self, pid: i32) -> Result<()> {
-        sys::set_rlimit(pid, self.resource(), self.soft, self.hard).map_err(|errno| {
-            Error::Syscall {
-                call: format!("error setting rlimit type {}", self.typ),
-                errno: OsError(errno),
-            }
-        })
+    /// Parent, before the clone: raises the hard limit where it must be, which only root of the initial
+    /// user namespace may. A clone inherits it.
+    pub(crate) fn raise(&self) -> Result<()> {
+        let (soft, hard) = sys::rlimit(self.resource()).map_err(|errno| self.failed(errno))?;
+        if self.hard <= hard {
+            return Ok(());
+        }
+        sys::set_rlimit(self.resource(), soft, self.hard).map_err(|errno| self.failed(errno))
+    }
+
+    /// Child: sets it for the caller.
+    pub(super) fn set(&self) -> Result<()> {
+        sys::set_rlimit(self.resource(), self.soft, self.hard).map_err(|errno| self.failed(errno))
+    }
+
+    fn failed(&self, errno: nix::errno::Errno) -> Error {
+        Error::Syscall {
+            call: format!("error setting rlimit type {}", self.typ),
+            errno: OsError(errno),
+        }
     }
 
     fn resource(&self) -> u32 {

@@ -132,12 +132,24 @@ pub(crate) struct Scheduling {
     pub(super) scheduler: Option<SchedAttr>,
     pub(super) io_priority: Option<i32>,
     pub(super) personality: Option<nix::sys::personality::Persona>,
+    /// `linux.resources.cpu.cpus` is set.
+    pub(super) cpus_limited: bool,
 }
 
 impl Scheduling {
+    /// SCHED_DEADLINE needs all CPUs of the root domain (sched(7)).
+    fn scheduler_failed(&self, errno: nix::errno::Errno) -> Error {
+        let call = if errno == nix::errno::Errno::EPERM && self.cpus_limited {
+            "process scheduler can't be used together with AllowedCPUs"
+        } else {
+            "error setting scheduler"
+        };
+        Error::Syscall { call: call.to_owned(), errno: crate::error::OsError(errno) }
+    }
+
     pub(super) fn apply(&self) -> Result<()> {
         if let Some(attr) = &self.scheduler {
-            sys::set_scheduler(attr).call(|| "error setting scheduler".to_owned())?;
+            sys::set_scheduler(attr).map_err(|errno| self.scheduler_failed(errno))?;
         }
         if let Some(value) = self.io_priority {
             sys::set_io_priority(value).call(|| "failed to set io priority".to_owned())?;

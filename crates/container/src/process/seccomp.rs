@@ -12,6 +12,7 @@ use libseccomp::{
     ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall,
 };
 
+use super::enosys;
 use crate::error::{CallContext, Error, Result};
 use crate::spec::{
     Arch, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompFilterFlag, LinuxSeccompOperator,
@@ -75,19 +76,13 @@ fn check_notify(profile: &LinuxSeccomp) -> Result<bool> {
 }
 
 fn filter_flags(profile: &LinuxSeccomp, notifies: bool) -> u64 {
-    // As runc: without a word, speculative store bypass stays allowed only if asked for.
-    let mut bits = profile.flags().iter().flatten().fold(0, |bits, flag| {
-        bits | match flag {
-            LinuxSeccompFilterFlag::SeccompFilterFlagLog => libc::SECCOMP_FILTER_FLAG_LOG,
-            LinuxSeccompFilterFlag::SeccompFilterFlagTsync => libc::SECCOMP_FILTER_FLAG_TSYNC,
-            LinuxSeccompFilterFlag::SeccompFilterFlagSpecAllow => {
-                libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW
-            }
-            LinuxSeccompFilterFlag::SeccompFilterFlagWaitKillableRecv => {
-                libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
-            }
-        }
-    });
+    // Without a word on flags, the mitigation of speculative store bypass is not forced on, as in runc:
+    // it costs more than it protects where nobody asked.
+    let mut bits = match profile.flags() {
+        None => libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW,
+        Some(flags) => flags.iter().fold(0, |bits, flag| bits | flag_bit(*flag)),
+    };
+    tracing::debug!("seccomp filter flags: {bits}");
     if notifies {
         bits |= libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
         // The process has one thread, so TSYNC changes nothing, and the two exclude each other.
@@ -96,12 +91,26 @@ fn filter_flags(profile: &LinuxSeccomp, notifies: bool) -> u64 {
     bits
 }
 
+fn flag_bit(flag: LinuxSeccompFilterFlag) -> u64 {
+    match flag {
+        LinuxSeccompFilterFlag::SeccompFilterFlagLog => libc::SECCOMP_FILTER_FLAG_LOG,
+        LinuxSeccompFilterFlag::SeccompFilterFlagTsync => libc::SECCOMP_FILTER_FLAG_TSYNC,
+        LinuxSeccompFilterFlag::SeccompFilterFlagSpecAllow => libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW,
+        LinuxSeccompFilterFlag::SeccompFilterFlagWaitKillableRecv => {
+            libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+        }
+    }
+}
+
 fn cache_entry(state_root: &Path, key: &[u8]) -> PathBuf {
     let mut hasher = DefaultHasher::new();
-    env!("CARGO_PKG_VERSION").hash(&mut hasher);
+    (env!("CARGO_PKG_VERSION"), FORMAT).hash(&mut hasher);
     key.hash(&mut hasher);
     state_root.join(CACHE_DIR).join(format!("{:016x}", hasher.finish()))
 }
+
+/// Counts the ways in which this program has compiled profiles.
+const FORMAT: u32 = 1;
 
 /// The directory of the cache in the state root. It cannot be taken for a container: it has no state
 /// file.
@@ -148,7 +157,7 @@ fn compile(profile: &LinuxSeccomp) -> Result<Vec<u8>> {
     }
     let mut file = files::in_memory("seccomp", &[]).call(|| "memfd_create".to_owned())?;
     filter.export_bpf(&file).map_err(|e| problem("", e))?;
-    let mut program = Vec::new();
+    let mut program = enosys::prefix(profile);
     file.rewind()
         .and_then(|()| file.read_to_end(&mut program))
         .call(|| "read the seccomp program".to_owned())?;
@@ -237,7 +246,7 @@ fn action(action: LinuxSeccompAction, errno: Option<u32>) -> ScmpAction {
     }
 }
 
-fn architecture(arch: Arch) -> ScmpArch {
+pub(super) fn architecture(arch: Arch) -> ScmpArch {
     match arch {
         Arch::ScmpArchNative => ScmpArch::Native,
         Arch::ScmpArchX86 => ScmpArch::X86,
