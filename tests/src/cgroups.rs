@@ -27,6 +27,7 @@ impl Cgroups {
             made.groups.push(group);
             fs::create_dir(&home)?;
             made.homes.push(home);
+            // lab-init starts above its home, so that the lab's cgroup namespace begins there.
             return Ok(made);
         }
         for entry in fs::read_dir(root)? {
@@ -47,6 +48,17 @@ impl Cgroups {
             }
         }
         Ok(made)
+    }
+
+    /// What lab-init joins before it makes the lab's cgroup namespace, whose root that then is.
+    pub(crate) fn open_roots(&self) -> io::Result<Vec<File>> {
+        let open = |group: &PathBuf| File::options().write(true).open(group.join("cgroup.procs"));
+        self.groups.iter().map(open).collect()
+    }
+
+    /// Where lab-init goes after that: on cgroup v2 the root must hold no process.
+    pub(crate) fn leaf(&self) -> Option<&Path> {
+        self.homes.first().filter(|home| !self.groups.contains(home)).map(PathBuf::as_path)
     }
 
     /// The files a process writes itself into to join.

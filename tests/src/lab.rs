@@ -64,8 +64,12 @@ impl Lab {
             false => "v1",
         };
         let mut command = Command::new(tool("lab-init"));
-        command.args(["outer", layout]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        sys::join_cgroups(&mut command, cgroups.open_procs().expect("cgroup.procs"));
+        command
+            .args(["outer", layout])
+            .args(cgroups.leaf())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        sys::join_cgroups(&mut command, cgroups.open_roots().expect("cgroup.procs"));
         let mut init = command.spawn().expect("start lab-init");
         let mut said = BufReader::new(init.stdout.take().expect("stdout of lab-init"));
         // Process 1 and the one that started it write a line each, in any order.

@@ -1,6 +1,6 @@
 //! Process 1 of a lab: makes the lab's namespaces and mounts, then reaps until its stdin closes.
 //!
-//! `lab-init outer LAYOUT` unshares and starts itself again as `inner`, which is process 1 of the new
+//! `lab-init outer LAYOUT [LEAF]` unshares, moves to the cgroup LEAF and starts itself again as `inner`, which is process 1 of the new
 //! PID namespace. stdout: the inner process's PID as the caller sees it, then `ready`. Since the
 //! lab's life hangs on a pipe, it ends with the test however the test ends, and the kernel kills
 //! every process of the PID namespace with it.
@@ -20,13 +20,14 @@ use nix::sched::{CloneFlags, unshare};
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["outer", layout] => outer(layout),
+        ["outer", layout] => outer(layout, None),
+        ["outer", layout, leaf] => outer(layout, Some(leaf)),
         ["inner", layout] => inner(layout),
         _ => panic!("lab-init outer|inner v1|hybrid|v2"),
     }
 }
 
-fn outer(layout: &str) {
+fn outer(layout: &str, leaf: Option<&str>) {
     unshare(
         CloneFlags::CLONE_NEWNS
             | CloneFlags::CLONE_NEWNET
@@ -36,6 +37,9 @@ fn outer(layout: &str) {
             | CloneFlags::CLONE_NEWPID,
     )
     .expect("unshare: the tests need root");
+    if let Some(leaf) = leaf {
+        fs::write(format!("{leaf}/cgroup.procs"), "0").expect("join the leaf cgroup");
+    }
     let mut child = Command::new("/proc/self/exe")
         .args(["inner", layout])
         .stdin(Stdio::inherit())
