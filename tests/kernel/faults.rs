@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use rrun_tests::Lab;
 use rrun_tests::skip::{Need, can};
 use rrun_tests::wire::{From, HOST, OTHER};
-use rrun_tests::{Lab, eventually};
 
 use crate::network::{address, lab, remove, serve, server, warmed};
 
@@ -48,7 +48,7 @@ fn twenty_at_once_share_no_address_and_no_port() {
             scope.spawn(move || lab.rrun(["delete", "--force", id]).ok());
         }
     });
-    lab.snapshot().assert_same(&before);
+    lab.assert_back_to(&before);
 }
 
 #[test]
@@ -81,13 +81,13 @@ fn one_of_many_gets_the_port_and_one_the_id() {
     let id = format!("c{}", port[0]);
     assert_eq!(lab.wait_answer(From::Lan, &format!("tcp {HOST}:8080")), format!("{id} {OTHER}"));
     remove(&lab, &[&id]);
-    lab.snapshot().assert_same(&before);
+    lab.assert_back_to(&before);
     let same = winners(true);
     assert_eq!(same.len(), 1, "who has the id: {same:?}");
     let at = format!("tcp {HOST}:{}", 9000 + same[0]);
     assert_eq!(lab.wait_answer(From::Lan, &at), format!("c{} {OTHER}", same[0]));
     remove(&lab, &["same"]);
-    lab.snapshot().assert_same(&before);
+    lab.assert_back_to(&before);
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn killed_at_any_moment_it_leaves_nothing_that_delete_does_not_find() {
     };
     let before = warmed(&lab);
     serve(&lab, "witness", &["--net=bridge", "-p", "8080:80"]);
-    let with_witness = lab.snapshot();
+    let with_witness = lab.still();
     let seed = std::env::var("SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(|| {
         std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
@@ -126,11 +126,8 @@ fn killed_at_any_moment_it_leaves_nothing_that_delete_does_not_find() {
         let deleted = lab.rrun(["delete", "--force", "c"]);
         assert_eq!(deleted.code(), 0, "{what}: {deleted}");
         // A killed parent's init ends by itself a moment later.
-        let clean = eventually(Duration::from_secs(3), || lab.snapshot() == with_witness);
-        if !clean {
-            eprintln!("{what}");
-            lab.snapshot().assert_same(&with_witness);
-        }
+        eprintln!("{what}");
+        lab.assert_back_to(&with_witness);
         assert_eq!(lab.rrun(["delete", "--force", "c"]).code(), 0, "{what}: a second time");
     }
     lab.rrun(["run", "-d", "--net=bridge", "-p", "9000:80", "--bundle", bundle.arg(), "c"]).ok();
@@ -140,7 +137,7 @@ fn killed_at_any_moment_it_leaves_nothing_that_delete_does_not_find() {
         format!("witness {OTHER}")
     );
     remove(&lab, &["c", "witness"]);
-    lab.snapshot().assert_same(&before);
+    lab.assert_back_to(&before);
 }
 
 #[test]
@@ -162,11 +159,8 @@ fn killed_without_a_network_it_leaves_nothing_either() {
         let _ = child.kill();
         child.wait().unwrap();
         lab.rrun(["delete", "--force", "c"]).ok();
-        let clean = eventually(Duration::from_secs(3), || lab.snapshot() == before);
-        if !clean {
-            eprintln!("killed after {} µs", step * 400);
-            lab.snapshot().assert_same(&before);
-        }
+        eprintln!("killed after {} µs", step * 400);
+        lab.assert_back_to(&before);
     }
 }
 
@@ -180,11 +174,11 @@ fn a_network_whose_container_died_by_itself_is_taken_back() {
     lab.wait_status("web", "stopped");
     // The port is free for another even before the dead one is deleted, or refused with its name.
     remove(&lab, &["web"]);
-    lab.snapshot().assert_same(&before);
+    lab.assert_back_to(&before);
     serve(&lab, "next", &["--net=bridge", "-p", "8080:80"]);
     assert_eq!(lab.wait_answer(From::Lan, &format!("tcp {HOST}:8080")), format!("next {OTHER}"));
     remove(&lab, &["next"]);
-    lab.snapshot().assert_same(&before);
+    lab.assert_back_to(&before);
 }
 
 #[test]
@@ -194,13 +188,13 @@ fn a_start_that_fails_takes_the_network_with_it() {
     let bundle = lab.bundle("b").args(["/nope"]);
     let ran = lab.rrun(["run", "-d", "-p", "8080:80", "--bundle", bundle.arg(), "c"]);
     assert_ne!(ran.code(), 0, "{ran}");
-    lab.snapshot().assert_same(&before);
+    lab.assert_back_to(&before);
     let failing = lab.bundle("hook").edit(|config| {
         config["hooks"]["createRuntime"] = serde_json::json!([{"path": "/bin/false"}]);
     });
     let ran = lab.rrun(["run", "-d", "-p", "8080:80", "--bundle", failing.arg(), "c"]);
     assert_eq!(ran.code(), 1, "{ran}");
-    lab.snapshot().assert_same(&before);
+    lab.assert_back_to(&before);
 }
 
 #[test]
@@ -217,12 +211,12 @@ fn what_was_taken_away_by_hand_does_not_stop_delete() {
         serve(&lab, "web", &["--net=bridge", "-p", "8080:80"]);
         lab.sh(spoil).ok();
         lab.rrun(["delete", "--force", "web"]).ok();
-        let left = lab.snapshot();
+        let left = lab.still();
         assert!(left.mentions("web").is_empty(), "{spoil}: {:?}", left.mentions("web"));
         serve(&lab, "again", &["--net=bridge", "-p", "8080:80"]);
         let answer = lab.wait_answer(From::Lan, &format!("tcp {HOST}:8080"));
         assert_eq!(answer, format!("again {OTHER}"), "after {spoil}");
         remove(&lab, &["again"]);
-        lab.snapshot().assert_same(&before);
+        lab.assert_back_to(&before);
     }
 }

@@ -122,7 +122,7 @@ fn a_second_container_of_the_same_id_is_refused() {
     assert_ne!(lab.rrun(["create", "--bundle", bundle.arg(), "c"]).code(), 0);
     assert_ne!(lab.rrun(["run", "--bundle", bundle.arg(), "c"]).code(), 0);
     assert_eq!(lab.status("c").as_deref(), Some("running"), "the first is untouched");
-    lab.snapshot().assert_same(&before);
+    lab.assert_back_to(&before);
     lab.rrun(["delete", "-f", "c"]).ok();
 }
 

@@ -84,6 +84,9 @@ pub struct Bundle {
 
 impl Bundle {
     pub(crate) fn create(path: &Path) -> Self {
+        if path.exists() {
+            fs::remove_dir_all(path).expect("remove the bundle of the same name");
+        }
         make_rootfs(&path.join("rootfs"));
         let bundle = Self { path: path.to_owned(), spec: spec::default() };
         bundle.write();

@@ -7,12 +7,13 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use nix::sched::{CloneFlags, setns, unshare};
 
 use crate::cgroups::Cgroups;
 use crate::ran::{Ran, run_in};
-use crate::{Bundle, Snapshot, runtime, sys, tool};
+use crate::{Bundle, Snapshot, eventually, runtime, sys, tool};
 
 /// The namespaces that a command enters to run in a lab, in this order: `/proc` must still be the
 /// caller's own when the files are opened, so all are opened first.
@@ -200,6 +201,30 @@ impl Lab {
         Snapshot::take(self, self.cgroups.below())
     }
 
+    /// What there is in the lab when nothing moves any more: rrun leaves the kernel's slow part of
+    /// deleting a link to a process that ends some 50 ms later.
+    pub fn still(&self) -> Snapshot {
+        let mut last = self.snapshot();
+        let still = eventually(Duration::from_secs(10), || {
+            std::thread::sleep(Duration::from_millis(80));
+            let now = self.snapshot();
+            let same = now == last;
+            last = now;
+            same
+        });
+        assert!(still, "the lab does not come to rest: {last}");
+        last
+    }
+
+    /// # Panics
+    /// When the lab does not come back to what there was `before` within 5 s, with the difference.
+    #[track_caller]
+    pub fn assert_back_to(&self, before: &Snapshot) {
+        if !eventually(Duration::from_secs(5), || self.snapshot() == *before) {
+            self.snapshot().assert_same(before);
+        }
+    }
+
     /// The lab's own group in the hierarchy of `controller`.
     pub fn cgroup(&self, controller: &str) -> Option<PathBuf> {
         self.cgroups.group(controller).map(Path::to_owned)
@@ -223,8 +248,8 @@ impl Lab {
 
     /// Waits until `id` has `status`.
     pub fn wait_status(&self, id: &str, status: &str) {
-        let limit = std::time::Duration::from_secs(20);
-        let seen = crate::eventually(limit, || self.status(id).as_deref() == Some(status));
+        let limit = Duration::from_secs(20);
+        let seen = eventually(limit, || self.status(id).as_deref() == Some(status));
         assert!(seen, "{id} is {:?}, not {status}", self.status(id));
     }
 }

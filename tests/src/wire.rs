@@ -31,6 +31,7 @@ impl Lab {
              ip link add uplink type veth peer name eth0 netns lan
              ip addr add {HOST}/24 dev uplink
              ip addr add {HOST_SECOND}/24 dev uplink
+             sysctl -qw net.ipv6.conf.uplink.disable_ipv6=1
              ip link set uplink up
              ip -n lan addr add {OTHER}/24 dev eth0
              ip -n lan link set eth0 up
