@@ -45,10 +45,11 @@ impl Bundle {
     }
 }
 
-/// Parses the `process.json` of `exec --process`.
+/// Parses the `process.json` of `exec --process`. It may be a pipe, as the `<(...)` of shells is.
 pub fn parse_process(path: &Path) -> Result<Process> {
-    let bytes =
-        files::read_bounded(path, MAX_CONFIG).call(|| format!("open {}", path.display()))?;
+    let file = std::fs::File::open(path).call(|| format!("open {}", path.display()))?;
+    let bytes = files::read_to_limit(file, 0, MAX_CONFIG)
+        .map_err(|error| Error::config(path.display().to_string(), error.to_string()))?;
     parse("process.json", &bytes)
 }
 
@@ -134,6 +135,16 @@ mod tests {
         assert!(text.contains("process.user.uid"), "{text}");
         let text = error(r#"{"ociVersion":"1.0.2","linux":{"namespaces":[{"type":"nope"}]}}"#);
         assert!(text.contains("linux.namespaces[0]"), "{text}");
+    }
+
+    #[test]
+    fn a_process_may_come_through_a_pipe() {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        std::io::Write::write_all(&mut writer, br#"{"args":["id"],"cwd":"/"}"#).unwrap();
+        drop(writer);
+        let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&reader));
+        let process = parse_process(Path::new(&path)).unwrap();
+        assert_eq!(process.args().as_deref(), Some(&["id".to_owned()][..]));
     }
 
     #[test]

@@ -41,7 +41,6 @@ fn temporary_beside(path: &Path) -> PathBuf {
 
 /// Reads a file that should be small: at most `limit` bytes, else an error; never a FIFO or device.
 pub(crate) fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    use std::io::Read;
     let file = std::fs::OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
@@ -50,7 +49,14 @@ pub(crate) fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     if !metadata.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
-    let mut bytes = Vec::with_capacity(metadata.len().min(limit) as usize);
+    read_to_limit(file, metadata.len(), limit)
+}
+
+/// Reads an open file or pipe to its end, which must come within `limit` bytes and may be expected
+/// after `expected`.
+pub(crate) fn read_to_limit(file: std::fs::File, expected: u64, limit: u64) -> io::Result<Vec<u8>> {
+    use std::io::Read;
+    let mut bytes = Vec::with_capacity(expected.min(limit) as usize);
     file.take(limit + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
         return Err(io::Error::new(
