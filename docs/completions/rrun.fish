@@ -43,6 +43,7 @@ complete -c rrun -n "__fish_rrun_needs_command" -f -a "list" -d 'lists container
 complete -c rrun -n "__fish_rrun_needs_command" -f -a "ps" -d 'ps displays the processes running inside a container'
 complete -c rrun -n "__fish_rrun_needs_command" -f -a "pause" -d 'pause suspends all processes inside the container'
 complete -c rrun -n "__fish_rrun_needs_command" -f -a "resume" -d 'resumes all processes that have been previously paused'
+complete -c rrun -n "__fish_rrun_needs_command" -f -a "net" -d 'show networks and what is connected to them'
 complete -c rrun -n "__fish_rrun_needs_command" -f -a "spec" -d 'create a new specification file'
 complete -c rrun -n "__fish_rrun_needs_command" -f -a "features" -d 'show the enabled features'
 complete -c rrun -n "__fish_rrun_needs_command" -f -a "completions" -d 'print the completions of a shell'
@@ -51,8 +52,16 @@ complete -c rrun -n "__fish_rrun_using_subcommand create" -l console-socket -d '
 complete -c rrun -n "__fish_rrun_using_subcommand create" -l pidfd-socket -d 'path to an AF_UNIX socket which will receive a file descriptor referencing the init process' -r -F
 complete -c rrun -n "__fish_rrun_using_subcommand create" -l pid-file -d 'specify the file to write the process id to' -r -F
 complete -c rrun -n "__fish_rrun_using_subcommand create" -l preserve-fds -d 'pass N additional file descriptors to the container (stdio + $LISTEN_FDS + N in total)' -r
+complete -c rrun -n "__fish_rrun_using_subcommand create" -l net -d 'connect the container to a network: bridge, bridge:NAME, host, container:ID, none or ns:/path (default: what config.json says; with another network flag: bridge)' -r
+complete -c rrun -n "__fish_rrun_using_subcommand create" -s p -l publish -d 'publish ports of the container on the host: [hostIP:][hostPort[-end]:]containerPort[-end][/tcp|udp|sctp][,from=CIDR]' -r
+complete -c rrun -n "__fish_rrun_using_subcommand create" -l ip -d 'the container\'s IPv4 address' -r
+complete -c rrun -n "__fish_rrun_using_subcommand create" -l mac-address -d 'the container\'s MAC address' -r
+complete -c rrun -n "__fish_rrun_using_subcommand create" -l hostname -d 'the container\'s host name' -r
+complete -c rrun -n "__fish_rrun_using_subcommand create" -l dns -d 'use this resolver instead of the host\'s' -r
+complete -c rrun -n "__fish_rrun_using_subcommand create" -l add-host -d 'add a line to the container\'s /etc/hosts' -r
 complete -c rrun -n "__fish_rrun_using_subcommand create" -l no-pivot -d 'do not use pivot root to jail process inside rootfs: for a rootfs on top of a ramdisk'
 complete -c rrun -n "__fish_rrun_using_subcommand create" -l no-new-keyring -d 'do not create a new session keyring for the container: it inherits the calling process\'s'
+complete -c rrun -n "__fish_rrun_using_subcommand create" -l net-dry-run -d 'print what would be done for the network, and do nothing'
 complete -c rrun -n "__fish_rrun_using_subcommand create" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c rrun -n "__fish_rrun_using_subcommand start" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c rrun -n "__fish_rrun_using_subcommand run" -s b -l bundle -d 'path to the root of the bundle directory, defaults to the current directory' -r -F
@@ -60,8 +69,16 @@ complete -c rrun -n "__fish_rrun_using_subcommand run" -l console-socket -d 'pat
 complete -c rrun -n "__fish_rrun_using_subcommand run" -l pidfd-socket -d 'path to an AF_UNIX socket which will receive a file descriptor referencing the init process' -r -F
 complete -c rrun -n "__fish_rrun_using_subcommand run" -l pid-file -d 'specify the file to write the process id to' -r -F
 complete -c rrun -n "__fish_rrun_using_subcommand run" -l preserve-fds -d 'pass N additional file descriptors to the container (stdio + $LISTEN_FDS + N in total)' -r
+complete -c rrun -n "__fish_rrun_using_subcommand run" -l net -d 'connect the container to a network: bridge, bridge:NAME, host, container:ID, none or ns:/path (default: what config.json says; with another network flag: bridge)' -r
+complete -c rrun -n "__fish_rrun_using_subcommand run" -s p -l publish -d 'publish ports of the container on the host: [hostIP:][hostPort[-end]:]containerPort[-end][/tcp|udp|sctp][,from=CIDR]' -r
+complete -c rrun -n "__fish_rrun_using_subcommand run" -l ip -d 'the container\'s IPv4 address' -r
+complete -c rrun -n "__fish_rrun_using_subcommand run" -l mac-address -d 'the container\'s MAC address' -r
+complete -c rrun -n "__fish_rrun_using_subcommand run" -l hostname -d 'the container\'s host name' -r
+complete -c rrun -n "__fish_rrun_using_subcommand run" -l dns -d 'use this resolver instead of the host\'s' -r
+complete -c rrun -n "__fish_rrun_using_subcommand run" -l add-host -d 'add a line to the container\'s /etc/hosts' -r
 complete -c rrun -n "__fish_rrun_using_subcommand run" -l no-pivot -d 'do not use pivot root to jail process inside rootfs: for a rootfs on top of a ramdisk'
 complete -c rrun -n "__fish_rrun_using_subcommand run" -l no-new-keyring -d 'do not create a new session keyring for the container: it inherits the calling process\'s'
+complete -c rrun -n "__fish_rrun_using_subcommand run" -l net-dry-run -d 'print what would be done for the network, and do nothing'
 complete -c rrun -n "__fish_rrun_using_subcommand run" -s d -l detach -d 'detach from the container\'s process'
 complete -c rrun -n "__fish_rrun_using_subcommand run" -l keep -d 'do not delete the container after it exits'
 complete -c rrun -n "__fish_rrun_using_subcommand run" -l no-subreaper -d 'disable the use of the subreaper used to reap reparented processes'
@@ -96,6 +113,15 @@ complete -c rrun -n "__fish_rrun_using_subcommand ps" -s f -l format -d 'select 
 complete -c rrun -n "__fish_rrun_using_subcommand ps" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c rrun -n "__fish_rrun_using_subcommand pause" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c rrun -n "__fish_rrun_using_subcommand resume" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rrun -n "__fish_rrun_using_subcommand net; and not __fish_seen_subcommand_from ls inspect map" -s h -l help -d 'Print help'
+complete -c rrun -n "__fish_rrun_using_subcommand net; and not __fish_seen_subcommand_from ls inspect map" -f -a "ls" -d 'list the networks'
+complete -c rrun -n "__fish_rrun_using_subcommand net; and not __fish_seen_subcommand_from ls inspect map" -f -a "inspect" -d 'show a network and its containers, as JSON'
+complete -c rrun -n "__fish_rrun_using_subcommand net; and not __fish_seen_subcommand_from ls inspect map" -f -a "map" -d 'show every container\'s cable, end to end'
+complete -c rrun -n "__fish_rrun_using_subcommand net; and __fish_seen_subcommand_from ls" -s f -l format -d 'select one of: table or json' -r
+complete -c rrun -n "__fish_rrun_using_subcommand net; and __fish_seen_subcommand_from ls" -s h -l help -d 'Print help'
+complete -c rrun -n "__fish_rrun_using_subcommand net; and __fish_seen_subcommand_from inspect" -s h -l help -d 'Print help'
+complete -c rrun -n "__fish_rrun_using_subcommand net; and __fish_seen_subcommand_from map" -s f -l format -d 'select one of: table or json' -r
+complete -c rrun -n "__fish_rrun_using_subcommand net; and __fish_seen_subcommand_from map" -s h -l help -d 'Print help'
 complete -c rrun -n "__fish_rrun_using_subcommand spec" -s b -l bundle -d 'path to the root of the bundle directory' -r -F
 complete -c rrun -n "__fish_rrun_using_subcommand spec" -l rootless -d 'generate a configuration for a rootless container'
 complete -c rrun -n "__fish_rrun_using_subcommand spec" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -42,6 +42,7 @@ pub(crate) enum Verb {
     Ps(verb::ps::Args),
     Pause(verb::pause::PauseArgs),
     Resume(verb::pause::ResumeArgs),
+    Net(crate::net::Args),
     Spec(verb::spec::Args),
     Features(verb::features::Args),
     Completions(verb::completions::Args),

@@ -7,6 +7,7 @@
 mod args;
 mod global;
 mod log;
+mod net;
 mod output;
 mod owner;
 mod target;
@@ -68,6 +69,7 @@ fn dispatch(global: &Global, verb: Verb) -> anyhow::Result<u8> {
         Verb::Pause(args) => verb::pause::pause(global, &args),
         Verb::Resume(args) => verb::pause::resume(global, &args),
         Verb::Spec(args) => verb::spec::spec(&args),
+        Verb::Net(args) => net::net(&args),
         Verb::Features(args) => verb::features::features(&args),
         Verb::Completions(args) => verb::completions::completions(&args),
         Verb::Checkpoint(_) => verb::unsupported("checkpoint"),

@@ -19,7 +19,7 @@ use std::ffi::OsString;
 use container::ContainerId;
 
 /// The exit status of what went well.
-const SUCCESS: u8 = 0;
+pub(crate) const SUCCESS: u8 = 0;
 
 /// The one argument of most verbs.
 #[derive(Debug, clap::Args)]

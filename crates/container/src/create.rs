@@ -213,6 +213,7 @@ fn make(
     request: &CreateRequest,
     network: &mut dyn Network,
 ) -> Result<Made> {
+    network.prepare(&request.id, &claim.dir).map_err(Error::Network)?;
     let cgroup = plan.cgroup.join_handles(&SubCgroups::none())?;
     let start = claim.listen_for_start()?;
     plan.init.rootfs.open_id_maps()?;

@@ -23,6 +23,12 @@ pub struct InitNamespaces<'a> {
 
 /// Who wires the network of a container.
 pub trait Network {
+    /// Runs when the id is claimed and `state_dir` exists, before init does: whatever the container's
+    /// mounts need on the host can be put there. `detach` is called if the create fails from here on.
+    fn prepare(&mut self, _id: &ContainerId, _state_dir: &Path) -> Result<(), BoxError> {
+        Ok(())
+    }
+
     /// Runs once the namespaces exist and init waits, while init mounts its rootfs, and before any
     /// hook. An error fails the create; `detach` is then called.
     fn attach(&mut self, init: &InitNamespaces<'_>) -> Result<(), BoxError>;

@@ -5,13 +5,15 @@ use std::net::Ipv4Addr;
 use ipnetwork::Ipv4Network;
 
 use crate::address::hash;
-use crate::{Desired, Network, Observed, PlanError, PortMapping, PortRange, PortSpec};
+use crate::{
+    Desired, Network, Observed, PlanError, PortMapping, PortOwner, PortRange, PortSpec, Protocol,
+};
 
 /// Linux's own default for `net.ipv4.ip_local_port_range`, where Docker also looks for a free port.
 const EPHEMERAL: (u16, u16) = (32_768, 60_999);
 
 /// The host ports to try for a publication that leaves the choice, in order.
-pub fn host_port_candidates(spec: &PortSpec, id: &str) -> impl Iterator<Item = u16> + use<> {
+pub(crate) fn host_port_candidates(spec: &PortSpec, id: &str) -> impl Iterator<Item = u16> + use<> {
     let (first, last, start) = match spec.host {
         Some(range) => (range.first(), range.last(), 0),
         None => (EPHEMERAL.0, EPHEMERAL.1, hash(id) ^ u64::from(spec.container.first())),
@@ -23,54 +25,49 @@ pub fn host_port_candidates(spec: &PortSpec, id: &str) -> impl Iterator<Item = u
     })
 }
 
-/// Settles every publication's host ports.
-pub(crate) fn mappings(
-    desired: &Desired,
-    observed: &Observed,
+/// Settles every publication's host ports. `owner` says what is in the way of a port; whoever observes the
+/// host calls this with a question to the kernel, the planner with what was observed.
+///
+/// # Errors
+///
+/// Two publications clash, a port is taken, or none is free where any would do.
+pub fn resolve_ports(
+    publish: &[PortSpec],
+    id: &str,
+    mut owner: impl FnMut(Protocol, Option<Ipv4Addr>, u16) -> Option<PortOwner>,
 ) -> Result<Vec<PortMapping>, PlanError> {
-    let mut chosen: Vec<PortMapping> = Vec::with_capacity(desired.publish.len());
+    let mut chosen: Vec<PortMapping> = Vec::with_capacity(publish.len());
     // What is fixed comes first, so that a free choice cannot take a port that another -p names.
-    for spec in desired.publish.iter().filter(|spec| !spec.is_open()) {
+    for spec in publish.iter().filter(|spec| !spec.is_open()) {
         let Some(host) = spec.host else { continue };
         let mapping = fix(spec, host, spec.container);
         if let Some(other) = chosen.iter().find(|other| other.clashes_with(&mapping)) {
             let (one, two) = (Box::new(other.clone()), Box::new(mapping));
             return Err(PlanError::PortTwice { one, two });
         }
+        let (protocol, host_ip) = (spec.protocol, spec.host_ip);
         for port in host.iter() {
-            if let Some(owner) = observed.owner(spec.protocol, spec.host_ip, port) {
-                let (protocol, host_ip, owner) = (spec.protocol, spec.host_ip, owner.clone());
+            if let Some(owner) = owner(protocol, host_ip, port) {
                 return Err(PlanError::PortTaken { port, protocol, host_ip, owner });
             }
         }
         chosen.push(mapping);
     }
-    for spec in desired.publish.iter().filter(|spec| spec.is_open()) {
+    for spec in publish.iter().filter(|spec| spec.is_open()) {
         for container in spec.container.iter().filter_map(PortRange::single) {
-            let mapping = free(spec, container, &desired.id, observed, &chosen)?;
-            chosen.push(mapping);
+            let mapping = host_port_candidates(spec, id)
+                .filter_map(PortRange::single)
+                .map(|host| fix(spec, host, container))
+                .filter(|mapping| !chosen.iter().any(|other| other.clashes_with(mapping)))
+                .find(|mapping| owner(spec.protocol, spec.host_ip, mapping.host.first()).is_none());
+            chosen.push(mapping.ok_or(PlanError::NoFreePort {
+                protocol: spec.protocol,
+                host_ip: spec.host_ip,
+                range: spec.host,
+            })?);
         }
     }
     Ok(chosen)
-}
-
-fn free(
-    spec: &PortSpec,
-    container: PortRange,
-    id: &str,
-    observed: &Observed,
-    chosen: &[PortMapping],
-) -> Result<PortMapping, PlanError> {
-    host_port_candidates(spec, id)
-        .filter(|port| observed.owner(spec.protocol, spec.host_ip, *port).is_none())
-        .filter_map(PortRange::single)
-        .map(|host| fix(spec, host, container))
-        .find(|mapping| !chosen.iter().any(|other| other.clashes_with(mapping)))
-        .ok_or(PlanError::NoFreePort {
-            protocol: spec.protocol,
-            host_ip: spec.host_ip,
-            range: spec.host,
-        })
 }
 
 fn fix(spec: &PortSpec, host: PortRange, container: PortRange) -> PortMapping {

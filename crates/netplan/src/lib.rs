@@ -25,7 +25,7 @@ mod show;
 
 pub use address::{candidates, gateway};
 pub use check::{CheckError, check};
-pub use choose::host_port_candidates;
+pub use choose::resolve_ports;
 pub use desired::{Desired, Network};
 pub use error::PlanError;
 pub use mac::{InvalidMac, Mac};

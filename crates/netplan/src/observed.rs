@@ -57,6 +57,8 @@ pub struct PortState {
 pub enum PortOwner {
     /// The container with this id publishes it.
     Container(String),
+    /// Somebody else's element in rrun's table publishes it.
+    Stranger,
     /// A socket of the host is bound to it.
     Socket,
     /// The host has no such address.
@@ -67,6 +69,7 @@ impl fmt::Display for PortOwner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Container(id) => write!(f, "is already published by container {id}"),
+            Self::Stranger => f.write_str("is published by an element that rrun did not make"),
             Self::Socket => f.write_str("is in use by a socket on the host"),
             Self::NoAddress => f.write_str("cannot be published: the host has no such address"),
         }

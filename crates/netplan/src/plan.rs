@@ -185,7 +185,9 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Result<NetPlan, PlanError
         None => observed.uplink_mtu.unwrap_or(ETHERNET_MTU),
     };
     let address = choose::address(desired, observed, subnet, gateway)?;
-    let ports = choose::mappings(desired, observed)?;
+    let ports = choose::resolve_ports(&desired.publish, &desired.id, |protocol, host_ip, port| {
+        observed.owner(protocol, host_ip, port).cloned()
+    })?;
 
     let mut ensure = Vec::new();
     if !addressed || !observed.bridge.is_some_and(|bridge| bridge.up) {

@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use container::{Bundle, CreateRequest, NoNetwork, Stdio};
+use container::{Bundle, CreateRequest, Stdio};
 
 use crate::global::Global;
+use crate::net::{Joint, NetworkArgs};
+use crate::output;
 use crate::target::Target;
 use crate::verb::SUCCESS;
 
@@ -53,14 +55,21 @@ pub(crate) struct Common {
     /// pass N additional file descriptors to the container (stdio + $LISTEN_FDS + N in total)
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     preserve_fds: u32,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
 }
 
 /// `rrun create`.
 pub(crate) fn create(global: &Global, args: Args) -> anyhow::Result<u8> {
     let story = || -> anyhow::Result<u8> {
         let root = global.state_root()?;
-        let request = args.common.request(global, true)?;
-        container::create(&root, request, &mut NoNetwork)?;
+        let mut request = args.common.request(global, true)?;
+        let mut network = Joint::for_create(&args.common.network, &root, &mut request)?;
+        if let Some(plan) = network.dry_run() {
+            output::print(&plan)?;
+            return Ok(SUCCESS);
+        }
+        container::create(&root, request, &mut network)?;
         Ok(SUCCESS)
     };
     story().context("rrun create failed")

@@ -1,8 +1,7 @@
 //! `rrun delete`.
 
-use container::NoNetwork;
-
 use crate::global::Global;
+use crate::net::Joint;
 use crate::verb::{Id, SUCCESS};
 
 /// delete any resources held by the container often used with detached container
@@ -23,10 +22,11 @@ pub(crate) struct Args {
 pub(crate) fn delete(global: &Global, args: &Args) -> anyhow::Result<u8> {
     let root = global.state_root()?;
     let id = &args.container.id;
+    let mut network = Joint::of_existing();
     match root.load(id) {
-        Ok(container) => container.delete(args.force, &mut NoNetwork)?,
+        Ok(container) => container.delete(args.force, &mut network)?,
         // Whatever is wrong with its state, nothing of it may stay.
-        Err(_) if args.force => root.force_delete(id, &mut NoNetwork)?,
+        Err(_) if args.force => root.force_delete(id, &mut network)?,
         Err(error) => return Err(error.into()),
     }
     Ok(SUCCESS)

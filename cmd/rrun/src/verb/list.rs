@@ -66,7 +66,7 @@ fn reports(root: &StateRoot, root_is_set: bool) -> anyhow::Result<Vec<Report>> {
     }
     let mut reports = Vec::new();
     for entry in root.list()? {
-        match entry.container.map_err(anyhow::Error::from).and_then(|c| Report::of(&c)) {
+        match entry.container.map_err(anyhow::Error::from).and_then(|c| Report::of(root, &c)) {
             Ok(report) => reports.push(report),
             Err(error) => output::complain(&format!("load container {}: {error:#}", entry.id)),
         }
@@ -100,7 +100,7 @@ fn table(reports: &[Report]) -> String {
 }
 
 /// Columns of at least 12 characters with 3 spaces between them: the geometry of runc's table.
-fn align(rows: &[Vec<String>]) -> String {
+pub(crate) fn align(rows: &[Vec<String>]) -> String {
     let columns = rows.first().map_or(0, Vec::len);
     let width = |column: usize| {
         let longest =

@@ -1,9 +1,11 @@
 //! `rrun run`: the whole life of a container, in the order in which it happens.
 
 use anyhow::Context;
-use container::{Created, NoNetwork};
+use container::Created;
 
 use crate::global::Global;
+use crate::net::Joint;
+use crate::output;
 use crate::verb::{SUCCESS, create, exit_status};
 
 /// create and run a container
@@ -33,9 +35,13 @@ pub(crate) fn run(global: &Global, args: Args) -> anyhow::Result<u8> {
 
 fn story(global: &Global, args: &Args) -> anyhow::Result<u8> {
     let root = global.state_root()?;
-    let request = args.common.request(global, args.detach)?;
+    let mut request = args.common.request(global, args.detach)?;
     let id = request.id.clone();
-    let mut network = NoNetwork;
+    let mut network = Joint::for_run(&args.common.network, &root, &mut request)?;
+    if let Some(plan) = network.dry_run() {
+        output::print(&plan)?;
+        return Ok(SUCCESS);
+    }
 
     if !args.detach && !args.no_subreaper {
         // Processes that outlive their parents in a container without a pid namespace come to us.

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use container::{Container, Status};
+use container::{Container, StateRoot, Status};
 use serde::Serialize;
 
 use crate::global::Global;
+use crate::net::NetworkState;
 use crate::verb::{Id, SUCCESS};
 use crate::{output, owner, version};
 
@@ -43,11 +44,14 @@ pub(crate) struct Report {
     pub(crate) annotations: BTreeMap<String, String>,
     /// The name of who created it.
     pub(crate) owner: String,
+    /// The network, where rrun made it; runc has no such key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) network: Option<NetworkState>,
 }
 
 impl Report {
     /// What is true of the container now.
-    pub(crate) fn of(container: &Container) -> anyhow::Result<Self> {
+    pub(crate) fn of(root: &StateRoot, container: &Container) -> anyhow::Result<Self> {
         let status = container.status().context("status")?;
         let state = container.state();
         Ok(Self {
@@ -60,14 +64,17 @@ impl Report {
             created: state.created.clone(),
             annotations: container.annotations().context("annotations")?.into_iter().collect(),
             owner: owner::name(state.owner),
+            network: NetworkState::load(&root.path().join(&state.id)).context("network")?,
         })
     }
 }
 
 /// `rrun state`.
 pub(crate) fn state(global: &Global, args: &Args) -> anyhow::Result<u8> {
-    let container = global.state_root()?.load(&args.container.id)?;
-    output::print(&format!("{}\n", serde_json::to_string_pretty(&Report::of(&container)?)?))?;
+    let root = global.state_root()?;
+    let container = root.load(&args.container.id)?;
+    let report = Report::of(&root, &container)?;
+    output::print(&format!("{}\n", serde_json::to_string_pretty(&report)?))?;
     Ok(SUCCESS)
 }
 
@@ -86,6 +93,7 @@ pub(crate) mod tests {
             created: "2026-01-02T03:04:05.678901234Z".to_owned(),
             annotations: BTreeMap::new(),
             owner: "root".to_owned(),
+            network: None,
         }
     }
 

@@ -1,0 +1,149 @@
+//! `container`'s network seam, joined to `network`.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use container::{BoxError, ContainerId, CreateRequest, InitNamespaces, Network, StateRoot, Status};
+use netplan::{NetPlan, NetworkMode};
+use network::{Home, Init, Names, NamesFile, Request, attach, detach, preflight, start_time};
+
+use super::args::{NetworkArgs, Wanted};
+use super::spec::{Namespace, mount_names, set_hostname, set_namespace};
+use super::{config, home};
+
+/// The network of one container: what is asked for it, if rrun is asked, and how it is taken away again.
+#[derive(Debug)]
+pub(crate) struct Joint {
+    home: Home,
+    request: Option<Request>,
+    dry_run: Option<NetPlan>,
+}
+
+impl Joint {
+    /// The network of a container that exists: there is only something to take away.
+    pub(crate) fn of_existing() -> Self {
+        Self { home: home(), request: None, dry_run: None }
+    }
+
+    /// The network of a container that `create` is to make. Says at once what cannot be had, and edits
+    /// the container's spec so that it fits.
+    pub(crate) fn for_create(
+        args: &NetworkArgs,
+        root: &StateRoot,
+        request: &mut CreateRequest,
+    ) -> anyhow::Result<Self> {
+        Self::new(args, None, root, request)
+    }
+
+    /// The same for `run`, for which people configure a default.
+    pub(crate) fn for_run(
+        args: &NetworkArgs,
+        root: &StateRoot,
+        request: &mut CreateRequest,
+    ) -> anyhow::Result<Self> {
+        let default = config::default_mode(&home())?;
+        Self::new(args, default, root, request)
+    }
+
+    fn new(
+        args: &NetworkArgs,
+        default: Option<NetworkMode>,
+        root: &StateRoot,
+        create: &mut CreateRequest,
+    ) -> anyhow::Result<Self> {
+        let home = home();
+        let Some(wanted) = args.wanted(default)? else {
+            if let Some(name) = args.hostname() {
+                set_hostname(&mut create.bundle.spec, Some(name), name);
+            }
+            let dry_run = args.net_dry_run.then(NetPlan::default);
+            return Ok(Self { home, request: None, dry_run });
+        };
+        let request = fit(wanted, root, create)?;
+        let plan = preflight(&home, create.id.as_str(), &request)?;
+        let dry_run = args.net_dry_run.then_some(plan);
+        Ok(Self { home, request: Some(request), dry_run })
+    }
+
+    /// With `--net-dry-run`: what would be done. Nothing else is to happen then.
+    pub(crate) fn dry_run(&self) -> Option<String> {
+        self.dry_run.as_ref().map(ToString::to_string)
+    }
+}
+
+/// Makes the spec and the network fit each other.
+fn fit(wanted: Wanted, root: &StateRoot, create: &mut CreateRequest) -> anyhow::Result<Request> {
+    let id = create.id.as_str();
+    let spec = &mut create.bundle.spec;
+    let mut request = Request::new(wanted.mode.clone());
+    let namespace = match &wanted.mode {
+        NetworkMode::Bridge(_) => {
+            let hostname = set_hostname(spec, wanted.hostname.as_deref(), id);
+            mount_names(spec, &root.dir(&create.id));
+            request.names = Some(Names { hostname, dns: wanted.dns, hosts: wanted.hosts });
+            Namespace::New
+        }
+        NetworkMode::None => Namespace::New,
+        NetworkMode::Host => Namespace::Host,
+        NetworkMode::Namespace(path) => Namespace::Join(path.clone()),
+        NetworkMode::Container(owner) => {
+            let (path, inode) = join(root, owner)?;
+            request.expected = Some(inode);
+            // One network, one set of names: Docker's rule, and what a pod expects.
+            let owner = root.dir(&owner.parse()?);
+            if NamesFile::ALL.iter().all(|file| file.source(&owner).is_file()) {
+                mount_names(spec, &owner);
+            }
+            Namespace::Join(path)
+        }
+    };
+    if request.names.is_none()
+        && let Some(name) = &wanted.hostname
+    {
+        set_hostname(spec, Some(name), name);
+    }
+    set_namespace(spec, &namespace);
+    request.address = wanted.ip;
+    request.mac = wanted.mac;
+    request.publish = wanted.publish;
+    Ok(request)
+}
+
+/// The network namespace of a running container, and its inode. The path goes by pid, so the inode is
+/// compared again when the new container is in it.
+fn join(root: &StateRoot, owner: &str) -> anyhow::Result<(std::path::PathBuf, u64)> {
+    let context = || format!("network container:{owner}");
+    let id: ContainerId = owner.parse().with_context(context)?;
+    let container = root.load(&id).with_context(context)?;
+    if container.status().with_context(context)? == Status::Stopped {
+        bail!("network container:{owner}: the container is not running");
+    }
+    let state = container.state();
+    let path = std::path::PathBuf::from(format!("/proc/{}/ns/net", state.pid));
+    let inode = std::fs::metadata(&path).with_context(context)?.ino();
+    if start_time(state.pid) != Some(state.start_time) {
+        bail!("network container:{owner}: the container is not running");
+    }
+    Ok((path, inode))
+}
+
+impl Network for Joint {
+    fn prepare(&mut self, _: &ContainerId, state_dir: &Path) -> Result<(), BoxError> {
+        if let Some(names) = self.request.as_ref().and_then(|request| request.names.as_ref()) {
+            names.prepare(state_dir)?;
+        }
+        Ok(())
+    }
+
+    fn attach(&mut self, init: &InitNamespaces<'_>) -> Result<(), BoxError> {
+        let Some(request) = &self.request else { return Ok(()) };
+        let at = Init { pid: init.pid, start_time: init.start_time, netns: init.netns };
+        attach(&self.home, init.id.as_str(), init.state_dir, request, at)?;
+        Ok(())
+    }
+
+    fn detach(&mut self, id: &ContainerId, state_dir: &Path) -> Result<(), BoxError> {
+        Ok(detach(&self.home, id.as_str(), state_dir)?)
+    }
+}

@@ -1,0 +1,206 @@
+//! Wiring a container, and taking the wires away.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+use netplan::{Desired, Mac, NetPlan, Network, NetworkMode, PortSpec};
+
+use crate::apply::{Owner, lost_a_race};
+use crate::lease::{self, Leases};
+use crate::observe::Host;
+use crate::undo::Former;
+use crate::{Error, Home, Init, Names, Record, Result};
+
+/// How often to plan again when others were faster. Each try costs about a millisecond.
+const TRIES: u32 = 64;
+
+/// The network that a container is to have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Which network.
+    pub mode: NetworkMode,
+    /// This address and no other.
+    pub address: Option<Ipv4Addr>,
+    /// This hardware address.
+    pub mac: Option<Mac>,
+    /// Ports to publish on the host.
+    pub publish: Vec<PortSpec>,
+    /// The container's files about names; none where it keeps its rootfs' own.
+    pub names: Option<Names>,
+    /// The inode of the network namespace that the container must have come to be in, for a mode that
+    /// joins one.
+    pub expected: Option<u64>,
+}
+
+impl Request {
+    /// A container in this mode, without anything special.
+    #[must_use]
+    pub fn new(mode: NetworkMode) -> Self {
+        Self { mode, address: None, mac: None, publish: Vec::new(), names: None, expected: None }
+    }
+
+    fn desired(&self, id: &str, seed: u64) -> Result<Desired> {
+        let network = Network::default_bridge();
+        if let NetworkMode::Bridge(Some(name)) = &self.mode
+            && *name != network.name
+        {
+            return Err(Error::NoSuchNetwork { name: name.clone() });
+        }
+        Ok(Desired {
+            id: id.to_owned(),
+            seed,
+            network,
+            address: self.address,
+            mac: self.mac,
+            publish: self.publish.clone(),
+        })
+    }
+}
+
+/// Whether the network can be had, as things are now, and how: the plan that would be applied, but for
+/// the name of the cable. Changes nothing.
+///
+/// # Errors
+///
+/// A port or address is taken, the network does not exist, or the kernel cannot be asked.
+pub fn preflight(home: &Home, id: &str, request: &Request) -> Result<NetPlan> {
+    match &request.mode {
+        NetworkMode::Bridge(_) => {
+            let desired = request.desired(id, seed(id, Path::new(""), 0, 0))?;
+            Host::open(home)?.plan(&desired)
+        }
+        NetworkMode::None => Ok(NetPlan::named(id)),
+        NetworkMode::Host | NetworkMode::Container(_) | NetworkMode::Namespace(_) => {
+            Ok(NetPlan::default())
+        }
+    }
+}
+
+/// Wires a container whose namespaces exist. What is done is recorded in `state_dir` first; on an error
+/// it has been undone.
+///
+/// # Errors
+///
+/// As [`preflight`], or a step is refused.
+pub fn attach(
+    home: &Home,
+    id: &str,
+    state_dir: &Path,
+    request: &Request,
+    init: Init<'_>,
+) -> Result<Record> {
+    let owner = Owner { id, state_dir, init };
+    match &request.mode {
+        NetworkMode::Bridge(_) => bridge(home, owner, request),
+        NetworkMode::None => {
+            let record = recorded(owner, request, None, NetPlan::named(id))?;
+            let mut host = Host::open(home)?;
+            record
+                .plan
+                .own
+                .iter()
+                .try_for_each(|step| host.apply(owner, &record.plan.own, step))?;
+            Ok(record)
+        }
+        NetworkMode::Container(other) => {
+            if request.expected.is_some_and(|inode| init.netns_inode().ok() != Some(inode)) {
+                return Err(Error::WrongNamespace { owner: format!("container {other}") });
+            }
+            recorded(owner, request, None, NetPlan::default())
+        }
+        NetworkMode::Host | NetworkMode::Namespace(_) => {
+            recorded(owner, request, None, NetPlan::default())
+        }
+    }
+}
+
+fn recorded(
+    owner: Owner<'_>,
+    request: &Request,
+    network: Option<String>,
+    plan: NetPlan,
+) -> Result<Record> {
+    let mut record = Record::new(request.mode.clone(), network, plan);
+    record.pid = owner.init.pid;
+    record.start_time = owner.init.start_time;
+    record.netns = owner.init.netns_inode()?;
+    record.save(owner.state_dir)?;
+    Ok(record)
+}
+
+fn bridge(home: &Home, owner: Owner<'_>, request: &Request) -> Result<Record> {
+    let Init { pid, start_time, .. } = owner.init;
+    let desired = request.desired(owner.id, seed(owner.id, owner.state_dir, pid, start_time))?;
+    let mut host = Host::open(home)?;
+    for _ in 0..TRIES {
+        let plan = host.plan(&desired)?;
+        if !host.ensure(&desired.network.name, &plan.ensure)? {
+            continue;
+        }
+        let record = recorded(owner, request, Some(desired.network.name.clone()), plan)?;
+        let own = &record.plan.own;
+        let done = own.iter().try_for_each(|step| host.apply(owner, own, step));
+        let Err(error) = done else {
+            if let (Some(names), Some(lease)) = (&request.names, record.plan.lease()) {
+                names.address(owner.state_dir, lease.address)?;
+            }
+            return Ok(record);
+        };
+        let former = Former { id: owner.id, state_dir: owner.state_dir, pid };
+        if let Err(undo) = host.undo(former, &record.plan) {
+            // The step's own error is the one to return; what remains is undone again by `detach`.
+            tracing::warn!(error = %undo, id = owner.id, "undoing a network that could not be made");
+        }
+        if !lost_a_race(&error) {
+            return Err(error);
+        }
+    }
+    Err(Error::Contended { name: desired.network.name, tries: TRIES })
+}
+
+/// Names a cable. Another container, or the same one another time, gets another name.
+fn seed(id: &str, state_dir: &Path, pid: i32, start_time: u64) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (id, state_dir, pid, start_time).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Takes away everything that [`attach`] did for a container, from its record; or, where that cannot be
+/// read, from its lease. Nothing left to do is success.
+///
+/// # Errors
+///
+/// Something of the container's could not be taken away.
+pub fn detach(home: &Home, id: &str, state_dir: &Path) -> Result<()> {
+    match Record::load(state_dir) {
+        Ok(Some(record)) => {
+            if !record.plan.own.is_empty() {
+                let former = Former { id, state_dir, pid: record.pid };
+                Host::open(home)?.undo(former, &record.plan)?;
+            }
+        }
+        // The record is written before anything is done.
+        Ok(None) if state_dir.exists() => {}
+        Ok(None) => from_lease(home, id, state_dir)?,
+        Err(error) => {
+            tracing::warn!(%error, id, "the record of the network cannot be read; asking the leases");
+            from_lease(home, id, state_dir)?;
+        }
+    }
+    Names::remove(state_dir)?;
+    Record::remove(state_dir)
+}
+
+fn from_lease(home: &Home, id: &str, state_dir: &Path) -> Result<()> {
+    for network in lease::networks(home)? {
+        for (_, lease) in Leases::of(home, &network).all()? {
+            if lease.is_of(id, state_dir) {
+                let plan = NetPlan { own: lease.own, ..NetPlan::default() };
+                let former = Former { id, state_dir, pid: lease.pid };
+                Host::open(home)?.undo(former, &plan)?;
+            }
+        }
+    }
+    Ok(())
+}
