@@ -299,3 +299,54 @@ fn no_abstract_socket_in_the_hosts_network() {
     let ran = lab.rrun(["run", "--bundle", bundle.arg(), "c"]).ok();
     assert!(!ran.stdout().contains('@'), "{ran}");
 }
+
+#[test]
+fn a_process_of_exec_is_as_confined_as_the_first() {
+    let lab = Lab::new();
+    let bundle = lab.bundle("b").args(["sleep", "1000"]).edit(|spec| {
+        spec["process"]["oomScoreAdj"] = json!(123);
+    });
+    lab.rrun(["run", "-d", "--bundle", bundle.arg(), "c"]).ok();
+    let script = "for p in 1 self; do grep -E 'Cap|NoNewPrivs|Seccomp:|Groups' /proc/$p/status; \
+        cat /proc/$p/oom_score_adj; sed 's/^[0-9]*://' /proc/$p/cgroup; \
+        for n in pid net ipc uts mnt cgroup user; do readlink /proc/$p/ns/$n; done; echo; done";
+    let both = lab.rrun(["exec", "c", "sh", "-c", script]).ok().stdout();
+    let (first, second) = both.split_once("\n\n").unwrap_or_else(|| panic!("{both}"));
+    assert!(first.contains("CapEff") && first.contains("net:["), "{both}");
+    assert_eq!(first, second.trim_end());
+    lab.rrun(["delete", "-f", "c"]).ok();
+}
+
+#[test]
+fn huge_files_of_the_image_cost_no_memory() {
+    // CVE-2026-30892, CVE-2026-47262: /etc/passwd, /etc/group and annotations belong to the image.
+    let lab = Lab::new();
+    let peak = |args: &[&str]| {
+        let mut command = std::process::Command::new(rrun_tests::tool("floor"));
+        command.arg("rss").arg(runtime()).args(args).current_dir(lab.folder());
+        let ran = lab.run(&mut command);
+        let kib: u64 = ran
+            .stdout()
+            .lines()
+            .last()
+            .and_then(|l| l.trim().parse().ok())
+            .unwrap_or_else(|| panic!("{ran}"));
+        kib
+    };
+    let limit = 64 << 10;
+    let bundle = lab.bundle("b");
+    for name in ["passwd", "group"] {
+        // One line of a GiB, which costs no disk: a hole.
+        let file = fs::File::create(bundle.rootfs(&format!("etc/{name}"))).unwrap();
+        file.set_len(1 << 30).unwrap();
+    }
+    let used = peak(&["run", "--bundle", bundle.arg(), "c"]);
+    assert!(used < limit, "{used} KiB for a huge passwd");
+    lab.rrun(["delete", "-f", "c"]);
+    let annotated = lab.bundle("annotated").edit(|spec| {
+        spec["annotations"] = json!({"big": "x".repeat(40 << 20)});
+    });
+    let used = peak(&["run", "--bundle", annotated.arg(), "c"]);
+    // The text itself may be held once or twice, in what is read and in what is kept.
+    assert!(used < 3 * limit, "{used} KiB for a huge annotation");
+}

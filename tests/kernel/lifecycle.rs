@@ -288,3 +288,31 @@ fn many_short_runs_never_hang() {
     }
     leftovers(&lab, &before);
 }
+
+#[test]
+fn a_bundle_may_be_named_by_its_folder() {
+    if !rrun_tests::skip::can("a_bundle_may_be_named_by_its_folder", rrun_tests::skip::Need::Rrun) {
+        return;
+    }
+    let lab = Lab::new();
+    let bundle = lab.bundle("web").args(SLEEP);
+    // From the folder above, by path, and with an id of its own.
+    for (arg, id) in [
+        (&["web"][..], "web"),
+        (&["./web"], "web"),
+        (&[bundle.arg()], "web"),
+        (&["./web", "other"], "other"),
+    ] {
+        let mut args = vec!["run", "-d"];
+        args.extend(arg);
+        lab.rrun(&args).ok();
+        assert_eq!(lab.status(id).as_deref(), Some("running"), "{arg:?}");
+        lab.rrun(["delete", "-f", id]).ok();
+    }
+    // Where the current folder is a bundle, ARG is an id, as with runc.
+    let mut command = lab.rrun_command(["run", "-d", "web"]);
+    command.current_dir(bundle.path());
+    lab.run(&mut command).ok();
+    assert_eq!(lab.state("web")["bundle"], bundle.arg());
+    lab.rrun(["delete", "-f", "web"]).ok();
+}
