@@ -214,6 +214,9 @@ fn make(
     network: &mut dyn Network,
 ) -> Result<Made> {
     network.prepare(&request.id, &claim.dir).map_err(Error::Network)?;
+    if !plan.init.rootfs.mounts_block_devices() {
+        plan.cgroup.set_devices(&plan.devices)?;
+    }
     let cgroup = plan.cgroup.join_handles(&SubCgroups::none())?;
     let start = claim.listen_for_start()?;
     plan.init.rootfs.open_id_maps()?;
@@ -236,6 +239,8 @@ fn make(
 
     if plan.init.namespaces.new.contains(CloneFlags::CLONE_NEWUSER) {
         plan.init.namespaces.map_ids(spawned.pid)?;
+    }
+    if plan.init.namespaces.init_waits() {
         spawned.channel.send(&Message::Mapped).or_else(|_| why_gone(&spawned))?;
     }
     plan.cgroup.set_limits(&plan.resources)?;
@@ -282,13 +287,13 @@ fn attach_network(
     network.attach(&init).map_err(Error::Network)
 }
 
-/// Goes with init through its set-up: forbids devices once its mounts, which may be of block devices,
-/// are done, runs the hooks of the runtime namespace, hands over what it asks
+/// Goes with init through its set-up: runs the hooks of the runtime namespace, hands over what it asks
 /// for, until it is ready.
 fn accompany(plan: &Plan, spawned: &Spawned, spec: &Spec) -> Result<()> {
     let kinds = [HookKind::Prestart, HookKind::CreateRuntime];
     // In a user namespace init may first ask for the sources of mounts.
     let waits = plan.init.namespaces.has(CloneFlags::CLONE_NEWUSER)
+        || plan.init.rootfs.mounts_block_devices()
         || kinds.iter().any(|kind| !hooks::of(spec, *kind).is_empty());
     if !waits {
         // Nothing to wait for: init need not stop.
@@ -297,7 +302,10 @@ fn accompany(plan: &Plan, spawned: &Spawned, spec: &Spec) -> Result<()> {
     loop {
         match spawned.channel.receive().map_err(Error::Init)? {
             Message::Mounted if waits => {
-                plan.cgroup.set_devices(&plan.devices)?;
+                if plan.init.rootfs.mounts_block_devices() {
+                    // Not before: they may be forbidden. Not later: nothing else may see them allowed.
+                    plan.cgroup.set_devices(&plan.devices)?;
+                }
                 let state = plan.init.hook_state.json(Status::Creating, spawned.pid)?;
                 for kind in kinds {
                     hooks::run(
@@ -309,7 +317,7 @@ fn accompany(plan: &Plan, spawned: &Spawned, spec: &Spec) -> Result<()> {
                 }
                 spawned.channel.send(&Message::Hooked).or_else(|_| why_gone(spawned))?;
             }
-            Message::Mounted => plan.cgroup.set_devices(&plan.devices)?,
+            Message::Mounted => {}
             Message::OpenSource(index) => give_source(plan, spawned, index)?,
             Message::SeccompListener(fd) => {
                 seccomp_listener::take(

@@ -211,7 +211,7 @@ fn enter(plan: &Plan, cgroup: &Join, channel: &Channel) -> Result<Program> {
     }
     plan.process.label()?;
     plan.process.prepare()?;
-    tracing::debug!("init: closing the pipe to signal completion");
+    tracing::debug!("setns_init: about to exec");
     plan.process.become_user(channel, &[channel.as_fd()])
 }
 

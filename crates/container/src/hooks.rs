@@ -151,9 +151,29 @@ fn describe(status: ExitStatus) -> String {
     use std::os::unix::process::ExitStatusExt;
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit status {code}"),
-        (None, Some(9)) => "signal: killed".to_owned(),
-        (None, signal) => format!("signal: {}", signal.unwrap_or_default()),
+        (None, signal) => format!("signal: {}", signal_words(signal.unwrap_or_default())),
     }
+}
+
+fn signal_words(number: i32) -> String {
+    match number {
+        libc::SIGHUP => "hangup",
+        libc::SIGINT => "interrupt",
+        libc::SIGQUIT => "quit",
+        libc::SIGILL => "illegal instruction",
+        libc::SIGTRAP => "trace/breakpoint trap",
+        libc::SIGABRT => "aborted",
+        libc::SIGBUS => "bus error",
+        libc::SIGFPE => "floating point exception",
+        libc::SIGKILL => "killed",
+        libc::SIGSEGV => "segmentation fault",
+        libc::SIGPIPE => "broken pipe",
+        libc::SIGALRM => "alarm clock",
+        libc::SIGTERM => "terminated",
+        libc::SIGSYS => "bad system call",
+        number => return format!("signal {number}"),
+    }
+    .to_owned()
 }
 
 fn split_env(entry: &CString) -> Option<(std::ffi::OsString, std::ffi::OsString)> {

@@ -111,16 +111,25 @@ fn set_up(plan: &InitPlan, fds: &InitFds<'_>, channel: &Channel) -> Result<()> {
 
 /// The user namespace first, whose root init then is; in it the rest.
 fn enter_namespaces(namespaces: &Namespaces, channel: &Channel) -> Result<()> {
-    if namespaces.new.contains(CloneFlags::CLONE_NEWUSER) {
+    let direct = !namespaces.need_intermediate();
+    if direct || !namespaces.joins_user() {
+        namespaces.make_time()?;
+    }
+    if namespaces.init_waits() {
         channel.expect(&Message::Mapped)?;
+    }
+    if namespaces.new.contains(CloneFlags::CLONE_NEWUSER) {
         namespaces::become_root()?;
         // Left from the host; refused where setgroups is (user_namespaces(7)), and then harmless.
         let _ = nix::unistd::setgroups(&[]);
     }
-    if !namespaces.need_intermediate() {
+    if direct {
         namespaces.join_rest()?;
+        if namespaces.joins_user() {
+            namespaces::become_root()?;
+        }
     }
-    namespaces.make_own()
+    namespaces.make_cgroup()
 }
 
 /// Gives up all that the container's process shall not have. From here on init is that process in all

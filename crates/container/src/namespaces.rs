@@ -82,6 +82,12 @@ impl Namespaces {
             || (self.joins(CloneFlags::CLONE_NEWUSER) && !self.new.is_empty())
     }
 
+    /// Whether init waits for [`Message::Mapped`](crate::channel::Message::Mapped): for its id mappings, or
+    /// until the process in between, which talks over the same channel, has said init's pid.
+    pub(crate) fn init_waits(&self) -> bool {
+        self.new.contains(CloneFlags::CLONE_NEWUSER) || self.need_intermediate()
+    }
+
     /// The flags for clone3(2). A cgroup namespace has its root where its maker is, and a time namespace
     /// takes offsets only while it is empty: init makes these two itself.
     pub(crate) fn clone_flags(&self) -> u64 {
@@ -106,33 +112,40 @@ impl Namespaces {
             .filter(|join| join.kind != CloneFlags::CLONE_NEWPID)
             .partition(|join| join.kind == CloneFlags::CLONE_NEWUSER);
         let refused: Vec<_> = others.into_iter().filter(|join| join.enter().is_err()).collect();
-        for join in &user {
-            join.enter()?;
-            become_root()?;
-        }
+        user.into_iter().try_for_each(Join::enter)?;
         refused.into_iter().try_for_each(Join::enter)
     }
 
-    /// In init, inside its cgroup: the cgroup and time namespaces.
-    pub(crate) fn make_own(&self) -> Result<()> {
-        if self.new.contains(CloneFlags::CLONE_NEWCGROUP) {
-            nix::sched::unshare(CloneFlags::CLONE_NEWCGROUP)
-                .call(|| "unshare cgroup namespace".to_owned())?;
-        }
+    /// Whether a user namespace is joined.
+    pub(crate) fn joins_user(&self) -> bool {
+        self.joins(CloneFlags::CLONE_NEWUSER)
+    }
+
+    /// Makes the time namespace and enters it. In the user namespace that shall own it, and before
+    /// [`become_root`], which would make the caller's files in /proc the host root's.
+    pub(crate) fn make_time(&self) -> Result<()> {
         let time = CloneFlags::from_bits_retain(libc::CLONE_NEWTIME);
-        if self.new.contains(time) {
-            nix::sched::unshare(time).call(|| "unshare time namespace".to_owned())?;
-            if !self.time_offsets.is_empty() {
-                std::fs::write("/proc/self/timens_offsets", &self.time_offsets).call(|| {
-                    format!("write {:?} to /proc/self/timens_offsets", self.time_offsets)
-                })?;
-            }
-            // unshare(2) moves only children; joining what was made moves the caller.
-            let fd = File::open("/proc/self/ns/time_for_children")
-                .call(|| "open /proc/self/ns/time_for_children".to_owned())?;
-            nix::sched::setns(fd.as_fd(), time).call(|| "setns time namespace".to_owned())?;
+        if !self.new.contains(time) {
+            return Ok(());
         }
-        Ok(())
+        nix::sched::unshare(time).call(|| "unshare time namespace".to_owned())?;
+        if !self.time_offsets.is_empty() {
+            std::fs::write("/proc/self/timens_offsets", &self.time_offsets)
+                .call(|| format!("write {:?} to /proc/self/timens_offsets", self.time_offsets))?;
+        }
+        // unshare(2) moves only children; joining what was made moves the caller.
+        let fd = File::open("/proc/self/ns/time_for_children")
+            .call(|| "open /proc/self/ns/time_for_children".to_owned())?;
+        nix::sched::setns(fd.as_fd(), time).call(|| "setns time namespace".to_owned())
+    }
+
+    /// Makes the cgroup namespace. Inside the container's cgroup, which is then its root.
+    pub(crate) fn make_cgroup(&self) -> Result<()> {
+        if !self.new.contains(CloneFlags::CLONE_NEWCGROUP) {
+            return Ok(());
+        }
+        nix::sched::unshare(CloneFlags::CLONE_NEWCGROUP)
+            .call(|| "unshare cgroup namespace".to_owned())
     }
 
     /// In the parent: gives the new user namespace of `pid` its mappings.

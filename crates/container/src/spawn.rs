@@ -8,7 +8,7 @@ use rustix::process::{Pid, PidfdFlags, Signal as RSignal, pidfd_open};
 
 use crate::channel::{Channel, Message};
 use crate::error::{CallContext, Error, Result};
-use crate::namespaces::Namespaces;
+use crate::namespaces::{Namespaces, become_root};
 use crate::sys::{self, Fork, ForkFlags};
 
 /// A process of the container, child of this one.
@@ -149,6 +149,11 @@ fn spawn_between(
 
 fn clone_sibling(namespaces: &Namespaces) -> Result<Fork> {
     namespaces.join_rest()?;
+    if namespaces.joins_user() {
+        // What is made from here on is this namespace's.
+        namespaces.make_time()?;
+        become_root()?;
+    }
     namespaces.join_pid()?;
     sys::fork(&ForkFlags { namespaces: namespaces.clone_flags(), cgroup: None, sibling: true })
         .call(|| clone_call(namespaces))

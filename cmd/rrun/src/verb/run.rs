@@ -57,9 +57,19 @@ fn story(global: &Global, args: &Args) -> anyhow::Result<u8> {
     outcome
 }
 
+/// The exit status of a container whose program cannot be executed.
+const EXECUTE_FAILURE: u8 = 255;
+
 /// From `start` to the end, or to the moment we leave.
 fn live(created: &mut Created, detach: bool) -> anyhow::Result<u8> {
-    created.start()?;
+    match created.start() {
+        // The container's own end, in its own words: runc's container init says the same.
+        Err(error @ container::Error::Execute(_)) if !detach => {
+            output::complain(&error.to_string());
+            return Ok(EXECUTE_FAILURE);
+        }
+        started => started?,
+    }
     if detach {
         return Ok(SUCCESS);
     }

@@ -18,13 +18,26 @@ impl CapabilitySets {
     /// The sets of `process.capabilities`.
     pub(crate) fn new(capabilities: Option<&LinuxCapabilities>) -> Self {
         let Some(capabilities) = capabilities else { return Self::default() };
-        Self {
+        let mut sets = Self {
             bounding: mask(capabilities.bounding()),
             effective: mask(capabilities.effective()),
             inheritable: mask(capabilities.inheritable()),
             permitted: mask(capabilities.permitted()),
             ambient: mask(capabilities.ambient()),
+        };
+        sets.drop_impossible_ambient();
+        sets
+    }
+
+    /// A capability that is not both permitted and inheritable cannot be ambient (capabilities(7)): the
+    /// others stay usable, so this is a warning, as in runc.
+    fn drop_impossible_ambient(&mut self) {
+        let possible = self.permitted & self.inheritable;
+        for number in (0..64).filter(|number| self.ambient & !possible & bit(*number) != 0) {
+            let why = crate::error::OsError(nix::errno::Errno::EPERM);
+            tracing::warn!("can't raise ambient capability {}: {why}", name(number));
         }
+        self.ambient &= possible;
     }
 
     /// Drops from the bounding set all that is not wanted. Before the user changes.
@@ -54,15 +67,8 @@ impl CapabilitySets {
         sys::prctl_ambient(libc::PR_CAP_AMBIENT_CLEAR_ALL, 0)
             .call(|| "unable to apply caps: clear the ambient set".to_owned())?;
         for number in (0..64).filter(|number| self.ambient & bit(*number) != 0) {
-            // A capability that is not both permitted and inheritable cannot be ambient: the others
-            // stay usable, so this is a warning, as in runc.
-            if let Err(errno) = sys::prctl_ambient(libc::PR_CAP_AMBIENT_RAISE, number) {
-                tracing::warn!(
-                    "can't raise ambient capability {}: {}",
-                    name(number),
-                    crate::error::OsError(errno)
-                );
-            }
+            sys::prctl_ambient(libc::PR_CAP_AMBIENT_RAISE, number)
+                .call(|| format!("unable to apply caps: raise ambient {}", name(number)))?;
         }
         Ok(())
     }

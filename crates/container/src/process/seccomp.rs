@@ -82,19 +82,18 @@ fn filter_flags(profile: &LinuxSeccomp, notifies: bool) -> u64 {
         None => libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW,
         Some(flags) => flags.iter().fold(0, |bits, flag| bits | flag_bit(*flag)),
     };
-    tracing::debug!("seccomp filter flags: {bits}");
     if notifies {
         bits |= libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
-        // The process has one thread, so TSYNC changes nothing, and the two exclude each other.
-        bits &= !libc::SECCOMP_FILTER_FLAG_TSYNC;
     }
+    tracing::debug!("seccomp filter flags: {bits}");
     bits
 }
 
 fn flag_bit(flag: LinuxSeccompFilterFlag) -> u64 {
     match flag {
         LinuxSeccompFilterFlag::SeccompFilterFlagLog => libc::SECCOMP_FILTER_FLAG_LOG,
-        LinuxSeccompFilterFlag::SeccompFilterFlagTsync => libc::SECCOMP_FILTER_FLAG_TSYNC,
+        // The process has one thread: there is nobody to synchronise.
+        LinuxSeccompFilterFlag::SeccompFilterFlagTsync => 0,
         LinuxSeccompFilterFlag::SeccompFilterFlagSpecAllow => libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW,
         LinuxSeccompFilterFlag::SeccompFilterFlagWaitKillableRecv => {
             libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV

@@ -73,6 +73,14 @@ impl MountEntry {
 }
 
 impl RootfsPlan {
+    /// Whether an entry of `mounts` mounts what lies on a device of the host, which the container's device
+    /// rules may forbid: these are then to be set after the mounts.
+    pub(crate) fn mounts_block_devices(&self) -> bool {
+        self.mounts.iter().any(|entry| {
+            matches!(entry.kind, MountKind::Filesystem(_)) && entry.source.is_absolute()
+        })
+    }
+
     /// Reads `ctx.spec` into a plan. Looks at the file system only to find the rootfs and whether there is a
     /// `/proc/kcore`; changes nothing.
     ///
