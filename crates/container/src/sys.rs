@@ -1,7 +1,7 @@
 //! System calls that neither nix nor rustix wraps. The only unsafe code of this crate.
 #![allow(unsafe_code)]
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use nix::errno::Errno;
@@ -84,6 +84,22 @@ pub(crate) fn close_from(first: u32, keep: &[BorrowedFd<'_>]) -> Result<(), Errn
         from = fd + 1;
     }
     close(from, u32::MAX, 0)
+}
+
+/// faccessat2(2) with `AT_EACCESS`: whether the caller, with the capabilities it has, may execute this.
+/// (The C library's functions ask for the real user, without capabilities.)
+pub(crate) fn may_execute(path: &CStr) -> Result<(), Errno> {
+    // SAFETY: path is a C string that outlives the call.
+    let rc = unsafe {
+        libc::syscall(
+            libc::SYS_faccessat2,
+            libc::AT_FDCWD,
+            path.as_ptr(),
+            libc::X_OK,
+            libc::AT_EACCESS,
+        )
+    };
+    Errno::result(rc).map(drop)
 }
 
 /// setdomainname(2).

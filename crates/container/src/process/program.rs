@@ -1,14 +1,16 @@
 //! Finding and executing the program of a process.
 
 use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::unistd::{AccessFlags, Uid};
+use nix::unistd::Uid;
 
 use super::home::home_of;
 use crate::error::{Error, OsError, Result};
+use crate::sys;
 
 /// What `exec` looks through where the environment has no `PATH` (runc's and docker's default).
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -86,7 +88,9 @@ fn check(path: &Path) -> Result<(), String> {
     if metadata.is_dir() {
         return Err("is a directory".to_owned());
     }
-    match nix::unistd::eaccess(path, AccessFlags::X_OK) {
+    let name = CString::new(path.as_os_str().as_bytes())
+        .map_err(|_| OsError(Errno::EINVAL).to_string())?;
+    match sys::may_execute(&name) {
         Ok(()) => Ok(()),
         // A seccomp filter may know no faccessat2(2): then the mode bits alone are asked.
         Err(Errno::ENOSYS) if metadata.permissions().mode() & 0o111 != 0 => Ok(()),
