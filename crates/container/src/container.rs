@@ -297,9 +297,8 @@ impl StateRoot {
             Some(state) => Some(cgroup_of(state)?),
             None => cgroup_by_config(id, &claim.dir),
         };
-        match (&state, &cgroup) {
-            (Some(state), Some(cgroup)) => end_processes(state, cgroup)?,
-            _ => {}
+        if let (Some(state), Some(cgroup)) = (&state, &cgroup) {
+            end_processes(state, cgroup)?;
         }
         network.detach(id, &claim.dir).map_err(Error::Network)?;
         if let Some(cgroup) = &cgroup {
