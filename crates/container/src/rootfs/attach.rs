@@ -186,9 +186,10 @@ fn exactly(flags: c_ulong) -> MountAttr {
     change(flags, all)
 }
 
-/// The flags of `set` are raised and those of `cleared` lowered.
+/// The flags of `set` are raised and those of `cleared` lowered; of the others only those stay that a user namespace may
+/// have locked (`MNT_LOCK_*` in the kernel's include/linux/mount.h), which `nosymfollow` is never.
 fn on_top(set: c_ulong, cleared: c_ulong) -> MountAttr {
-    change(set, attributes(cleared))
+    change(set, attributes(cleared) | Attr::MOUNT_ATTR_NOSYMFOLLOW)
 }
 
 fn change(set: c_ulong, clear: Attr) -> MountAttr {

@@ -91,6 +91,18 @@ kernel_test!(locked_flags_are_kept, USER, LOCKED, |sandbox| {
     assert_eq!(sandbox.options_at("/mnt"), ["noatime", "nodev", "nosuid", "ro"]);
 });
 
+const NOSYMFOLLOW: &str = "mount -t tmpfs -o nodev,nosymfollow t mnt-src";
+
+// runc: what config.json does not mention goes, if the user namespace lets it.
+kernel_test!(a_flag_that_is_not_lockable_is_cleared, USER, NOSYMFOLLOW, |sandbox| {
+    sandbox.user_namespace = true;
+    sandbox.bind("mnt-src", "/mnt", &["rbind", "ro"]);
+    sandbox.bind("mnt-src", "/tmp", &["rbind"]);
+    sandbox.enter().unwrap();
+    assert_eq!(sandbox.options_at("/mnt"), ["nodev", "relatime", "ro"]);
+    assert_eq!(sandbox.options_at("/tmp"), ["nodev", "nosymfollow", "relatime", "rw"]);
+});
+
 kernel_test!(clearing_a_locked_flag_is_refused, USER, LOCKED, |sandbox| {
     sandbox.user_namespace = true;
     sandbox.bind("mnt-src", "/mnt", &["rbind", "ro", "suid"]);
