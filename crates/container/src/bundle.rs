@@ -66,6 +66,7 @@ fn parse<T: DeserializeOwned>(file: &str, bytes: &[u8]) -> Result<T> {
     if !value.is_object() {
         return Err(Error::config(file, "is no JSON object"));
     }
+    crate::process::check_memory_policy_names(&value)?;
     if let Some(process) = process_of(&mut value) {
         drop_unknown_capabilities(process);
         rename_scheduler_flags(process);

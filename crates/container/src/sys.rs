@@ -185,6 +185,17 @@ pub(crate) fn set_io_priority(value: i32) -> Result<(), Errno> {
         .map(drop)
 }
 
+/// set_mempolicy(2) on the caller, with the nodes as a mask of words.
+pub(crate) fn set_memory_policy(mode: i32, nodes: &[libc::c_ulong]) -> Result<(), Errno> {
+    // The kernel looks at one bit less than it is told (get_nodes() in mm/mempolicy.c).
+    let (mask, bits) = match nodes {
+        [] => (std::ptr::null(), 0),
+        nodes => (nodes.as_ptr(), std::mem::size_of_val(nodes) * 8 + 1),
+    };
+    // SAFETY: the mask, read only, has the words that the bits lie in: one bit less than is said.
+    Errno::result(unsafe { libc::syscall(libc::SYS_set_mempolicy, mode, mask, bits) }).map(drop)
+}
+
 /// Lets the caller run on every CPU that its cpuset allows (sched_setaffinity(2) intersects).
 pub(crate) fn reset_cpu_affinity() -> Result<(), Errno> {
     // 64 Ki CPUs: more than any kernel is built for; the kernel reads only what it needs.

@@ -86,7 +86,6 @@ fn unsupported(linux: &Linux) -> Result<()> {
         if set { Err(Error::config(field, "not supported yet")) } else { Ok(()) }
     };
     refuse("linux.intelRdt", linux.intel_rdt().is_some())?;
-    refuse("linux.memoryPolicy", linux.memory_policy().is_some())?;
     refuse(
         "linux.netDevices",
         linux.net_devices().as_ref().is_some_and(|devices| !devices.is_empty()),

@@ -4,6 +4,7 @@
 mod capabilities;
 mod enosys;
 mod home;
+mod memory_policy;
 mod program;
 mod rlimit;
 mod schedule;
@@ -17,13 +18,15 @@ use nix::errno::Errno;
 use nix::unistd::{Gid, Uid};
 
 use self::capabilities::CapabilitySets;
+use self::memory_policy::MemoryPolicy;
 use self::schedule::Scheduling;
 use crate::channel::{Channel, Message};
 use crate::error::{CallContext, Error, Result};
 use crate::spawn::{close_others, outlive_parent};
-use crate::spec::{LinuxPersonality, LinuxSeccomp, Process, Spec};
+use crate::spec::{LinuxMemoryPolicy, LinuxPersonality, LinuxSeccomp, Process, Spec};
 use crate::sys;
 
+pub(crate) use self::memory_policy::check_memory_policy_names;
 pub(crate) use self::program::Program;
 pub(crate) use self::rlimit::Rlimit;
 pub(crate) use self::schedule::cpu_mask;
@@ -64,6 +67,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) seccomp: Option<&'a LinuxSeccomp>,
     /// `linux.personality`.
     pub(crate) personality: Option<&'a LinuxPersonality>,
+    /// `linux.memoryPolicy`.
+    pub(crate) memory_policy: Option<&'a LinuxMemoryPolicy>,
     /// `linux.resources.cpu.cpus` is set.
     pub(crate) cpus_limited: bool,
     /// `--preserve-fds`.
@@ -80,6 +85,7 @@ impl<'a> Surroundings<'a> {
         Self {
             seccomp: linux.and_then(|linux| linux.seccomp().as_ref()),
             personality: linux.and_then(|linux| linux.personality().as_ref()),
+            memory_policy: linux.and_then(|linux| linux.memory_policy().as_ref()),
             cpus_limited: cpu
                 .and_then(|cpu| cpu.cpus().as_deref())
                 .is_some_and(|cpus| !cpus.is_empty()),
@@ -139,6 +145,7 @@ impl ProcessPlan {
                     .map(schedule::io_priority)
                     .transpose()?,
                 personality: around.personality.map(schedule::personality).transpose()?,
+                memory_policy: around.memory_policy.map(MemoryPolicy::new).transpose()?,
                 cpus_limited: around.cpus_limited,
             },
             apparmor: non_empty(process.apparmor_profile()),

@@ -1,5 +1,6 @@
 //! How a process is scheduled: CPU policy and affinity, I/O priority, memory policy, personality.
 
+use super::memory_policy::MemoryPolicy;
 use crate::error::{CallContext, Error, Result};
 use crate::spec::{
     IOPriorityClass, LinuxIOPriority, LinuxPersonality, LinuxPersonalityDomain, LinuxSchedulerFlag,
@@ -99,9 +100,15 @@ pub(crate) fn personality(spec: &LinuxPersonality) -> Result<nix::sys::personali
 pub(crate) fn cpu_mask(field: &str, list: &str) -> Result<Vec<u8>> {
     /// More CPUs than any kernel is built for.
     const MAX: usize = 65_536;
-    let wrong = || Error::config(field, format!("{list:?} is no list of CPUs"));
-    let number =
-        |text: &str| text.trim().parse::<usize>().ok().filter(|cpu| *cpu < MAX).ok_or_else(wrong);
+    bit_mask(list, MAX)
+        .filter(|mask| mask.iter().any(|byte| *byte != 0))
+        .ok_or_else(|| Error::config(field, format!("{list:?} is no list of CPUs")))
+}
+
+/// A list such as `0-3,7` of numbers below `limit` (cpuset(7), "List Format") as a bit mask of whole
+/// words. `None` for what is no such list; an empty one has no bit set.
+pub(super) fn bit_mask(list: &str, limit: usize) -> Option<Vec<u8>> {
+    let number = |text: &str| text.trim().parse::<usize>().ok().filter(|bit| *bit < limit);
     let mut mask = vec![0u8; 128];
     for part in list.split(',').filter(|part| !part.trim().is_empty()) {
         let (first, last) = match part.split_once('-') {
@@ -109,21 +116,18 @@ pub(crate) fn cpu_mask(field: &str, list: &str) -> Result<Vec<u8>> {
             None => (number(part)?, number(part)?),
         };
         if first > last {
-            return Err(wrong());
+            return None;
         }
         if mask.len() <= last / 8 {
             mask.resize((last / 8 + 1).next_multiple_of(8), 0);
         }
-        for cpu in first..=last {
-            if let Some(byte) = mask.get_mut(cpu / 8) {
-                *byte |= 1 << (cpu % 8);
+        for bit in first..=last {
+            if let Some(byte) = mask.get_mut(bit / 8) {
+                *byte |= 1 << (bit % 8);
             }
         }
     }
-    if mask.iter().all(|byte| *byte == 0) {
-        return Err(wrong());
-    }
-    Ok(mask)
+    Some(mask)
 }
 
 /// What [`super::ProcessPlan`] applies of all this to the caller.
@@ -132,6 +136,7 @@ pub(crate) struct Scheduling {
     pub(super) scheduler: Option<SchedAttr>,
     pub(super) io_priority: Option<i32>,
     pub(super) personality: Option<nix::sys::personality::Persona>,
+    pub(super) memory_policy: Option<MemoryPolicy>,
     /// `linux.resources.cpu.cpus` is set.
     pub(super) cpus_limited: bool,
 }
@@ -157,7 +162,7 @@ impl Scheduling {
         if let Some(persona) = self.personality {
             nix::sys::personality::set(persona).call(|| "personality".to_owned())?;
         }
-        Ok(())
+        self.memory_policy.as_ref().map_or(Ok(()), MemoryPolicy::apply)
     }
 }
 
