@@ -35,6 +35,9 @@ fn flags_are_taken_in_the_positions_of_runc() {
         "rrun run --bundle=/b --pid-file p --console-socket s -d c1",
         "rrun run --detach --keep --no-subreaper --no-pivot --no-new-keyring --preserve-fds 3 c1",
         "rrun run bundle c1",
+        "rrun run --net=bridge -p 8088:80 bundle",
+        "rrun create --bundle /b --network none --hostname web c1",
+        "rrun net ls -f json",
         "rrun create --bundle /b --pidfd-socket s c1",
         "rrun start c1",
         "rrun state c1",
@@ -122,6 +125,8 @@ fn what_is_wrong_is_said_in_one_line() {
         ("rrun exec --preserve-fds -1 c1 ls", "-1"),
         ("rrun run --preserve-fds x c1", "invalid value 'x'"),
         ("rrun run", "required arguments were not provided"),
+        ("rrun run --net=brigde c1", "invalid value 'brigde'"),
+        ("rrun run -p 80:65536 c1", "invalid value '80:65536'"),
         ("rrun run a b c", "unexpected argument 'c' found"),
     ] {
         let error = outcome(line).unwrap_err();

@@ -25,7 +25,7 @@ pub(crate) enum TargetError {
     /// The id cannot name a container.
     #[error(transparent)]
     Id(#[from] container::InvalidId),
-    /// The directory does not exist or has no last name (`/`).
+    /// The directory cannot be reached.
     #[error("bundle {path:?}: {error}")]
     Bundle {
         /// The directory as given.
@@ -60,25 +60,28 @@ impl Target {
                     && !cwd.join(CONFIG).exists()
                     && cwd.join(arg).join(CONFIG).exists()));
         if names_bundle {
-            let path = cwd.join(arg);
-            let id = second.map_or_else(|| folder_name(&path), |id| Ok(id.parse()?))?;
-            return Ok(Self { bundle: path, id });
+            let bundle = real(&cwd.join(arg))?;
+            let id = second.map_or_else(|| folder_name(&bundle), |id| Ok(id.parse()?))?;
+            return Ok(Self { bundle, id });
         }
         if let Some(second) = second {
             return Err(TargetError::SecondArgument(second.to_owned()));
         }
-        let bundle = bundle.map_or_else(|| cwd.to_owned(), |bundle| cwd.join(bundle));
-        Ok(Self { bundle, id: arg.parse()? })
+        let id = arg.parse()?;
+        let bundle = bundle.map_or_else(|| Ok(cwd.to_owned()), |bundle| real(&cwd.join(bundle)))?;
+        Ok(Self { bundle, id })
     }
 }
 
+/// The directory by its own name: what `state` shows then is the same however it was reached.
+fn real(path: &Path) -> Result<PathBuf, TargetError> {
+    path.canonicalize().map_err(|error| TargetError::Bundle { path: path.to_owned(), error })
+}
+
 /// The id that a bundle directory's own name gives.
-fn folder_name(path: &Path) -> Result<ContainerId, TargetError> {
-    let real = path
-        .canonicalize()
-        .map_err(|error| TargetError::Bundle { path: path.to_owned(), error })?;
-    let name = real.file_name().unwrap_or_default().to_string_lossy();
-    name.parse().map_err(|error| TargetError::FolderName { path: real.clone(), error })
+fn folder_name(bundle: &Path) -> Result<ContainerId, TargetError> {
+    let name = bundle.file_name().unwrap_or_default().to_string_lossy();
+    name.parse().map_err(|error| TargetError::FolderName { path: bundle.to_owned(), error })
 }
 
 #[cfg(test)]

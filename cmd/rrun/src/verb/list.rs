@@ -6,6 +6,7 @@ use anyhow::Context;
 use container::StateRoot;
 
 use crate::global::Global;
+use crate::net::NetworkState;
 use crate::output;
 use crate::verb::SUCCESS;
 use crate::verb::state::Report;
@@ -82,21 +83,46 @@ pub(crate) fn json<T: serde::Serialize>(items: &[T]) -> serde_json::Result<Strin
     serde_json::to_string(items).map(|array| array + "\n")
 }
 
+/// runc's columns.
 const HEAD: [&str; 6] = ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"];
+/// rrun's, which are there only where a container has a network of rrun's: who reads runc's table is
+/// not disturbed.
+const NETWORK_HEAD: [&str; 5] = ["NETWORK", "ADDRESS", "GATEWAY", "VETH", "PORTS"];
 
 fn table(reports: &[Report]) -> String {
-    let mut rows = vec![HEAD.map(str::to_owned).to_vec()];
+    let networked = reports.iter().any(|report| report.network.is_some());
+    let mut head = HEAD.to_vec();
+    head.extend(NETWORK_HEAD.iter().filter(|_| networked));
+    let mut rows = vec![head.into_iter().map(str::to_owned).collect()];
     rows.extend(reports.iter().map(|report| {
-        vec![
+        let mut row = vec![
             report.id.clone(),
             report.pid.to_string(),
             report.status.to_string(),
             report.bundle.display().to_string(),
             report.created.clone(),
             report.owner.clone(),
-        ]
+        ];
+        if networked {
+            row.extend(network_cells(report.network.as_ref()));
+        }
+        row
     }));
     align(&rows)
+}
+
+/// `-` for what a container does not have.
+fn network_cells(network: Option<&NetworkState>) -> [String; 5] {
+    let cells = network.map(|network| {
+        [
+            Some(network.mode.clone()),
+            network.address.map(|address| address.to_string()),
+            network.gateway.map(|gateway| gateway.to_string()),
+            network.veth.clone(),
+            Some(network.ports.join(",")).filter(|ports| !ports.is_empty()),
+        ]
+    });
+    cells.unwrap_or_default().map(|cell| cell.unwrap_or_else(|| "-".to_owned()))
 }
 
 /// Columns of at least 12 characters with 3 spaces between them: the geometry of runc's table.
@@ -136,6 +162,37 @@ mod tests {
              c1              42          running     /srv/bundle   2026-01-02T03:04:05.678901234Z   root\n\
              a-longer-name   0           stopped     /srv/bundle   2026-01-02T03:04:05.678901234Z   root\n"
         );
+    }
+
+    #[test]
+    fn networks_have_columns_only_where_there_are_some() {
+        let mut web = report("web", 42, Status::Running);
+        web.network = Some(NetworkState {
+            mode: "bridge".into(),
+            address: Some([172, 30, 0, 2].into()),
+            gateway: Some([172, 30, 0, 1].into()),
+            veth: Some("veth0123456789a".into()),
+            bridge: Some("rrun0".into()),
+            mac: Some("02:42:ac:1e:00:02".into()),
+            ports: vec!["8088:80/tcp".into(), "53:53/udp".into()],
+        });
+        let table = table(&[web, report("plain", 43, Status::Running)]);
+        let columns = |line: usize| -> Vec<&str> {
+            table.lines().nth(line).unwrap().split_whitespace().skip(5).collect()
+        };
+        assert_eq!(columns(0), ["OWNER", "NETWORK", "ADDRESS", "GATEWAY", "VETH", "PORTS"]);
+        assert_eq!(
+            columns(1),
+            [
+                "root",
+                "bridge",
+                "172.30.0.2",
+                "172.30.0.1",
+                "veth0123456789a",
+                "8088:80/tcp,53:53/udp"
+            ]
+        );
+        assert_eq!(columns(2), ["root", "-", "-", "-", "-", "-"]);
     }
 
     #[test]

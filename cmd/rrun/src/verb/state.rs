@@ -1,7 +1,7 @@
 //! `rrun state`, and the report that `list` shares.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use container::{Container, StateRoot, Status};
@@ -64,9 +64,18 @@ impl Report {
             created: state.created.clone(),
             annotations: container.annotations().context("annotations")?.into_iter().collect(),
             owner: owner::name(state.owner),
-            network: NetworkState::load(&root.path().join(&state.id)).context("network")?,
+            network: network(&root.path().join(&state.id)),
         })
     }
+}
+
+/// The network that rrun made, if it did. A record that cannot be read is no reason to say nothing of
+/// the container.
+fn network(state_dir: &Path) -> Option<NetworkState> {
+    NetworkState::load(state_dir).unwrap_or_else(|error| {
+        tracing::warn!("network record: {:#}", anyhow::Error::from(error));
+        None
+    })
 }
 
 /// `rrun state`.
