@@ -50,9 +50,13 @@ impl Display for Ensure {
             }
             Self::Forwarding => writeln!(f, "sysctl -w net.ipv4.ip_forward=1"),
             Self::Rules(rules) => {
-                writeln!(f, "nft -f /usr/share/rrun/base.nft")?;
-                writeln!(f, "nft add element inet rrun br '{{ {} }}'", rules.bridge)?;
-                writeln!(f, "nft add element inet rrun net4 '{{ {} }}'", rules.subnet)
+                let (bridge, subnet) = (&rules.bridge, rules.subnet);
+                // The base is a constant, which a test keeps in that file.
+                writeln!(f, "nft -f docs/ruleset.nft")?;
+                writeln!(f, "nft add element inet rrun br '{{ {bridge} }}'")?;
+                writeln!(f, "nft add element inet rrun same '{{ {bridge} . {bridge} }}'")?;
+                writeln!(f, "nft add element inet rrun hair4 '{{ {subnet} . {subnet} }}'")?;
+                writeln!(f, "nft add element inet rrun net4 '{{ {subnet} }}'")
             }
         }
     }
@@ -95,19 +99,24 @@ fn element(
     ports: &PortMapping,
     address: std::net::Ipv4Addr,
 ) -> fmt::Result {
+    let protocol = ports.protocol;
     ports.pairs().try_for_each(|(host, container)| {
-        let protocol = ports.protocol;
-        let target = format!("{address} . {container}");
-        match ports.host_ip {
-            Some(ip) => writeln!(
-                f,
-                "nft {verb} element inet rrun pub4 '{{ {ip} . {protocol} . {host} : {target} }}'"
-            ),
-            None => writeln!(
-                f,
-                "nft {verb} element inet rrun pub4any '{{ {protocol} . {host} : {target} }}'"
-            ),
+        let (set, key) = match ports.host_ip {
+            Some(ip) => ("4", format!("{ip} . {protocol} . {host}")),
+            None => ("4any", format!("{protocol} . {host}")),
+        };
+        let mut line = |set: String, element: String| {
+            writeln!(f, "nft {verb} element inet rrun {set} '{{ {element} }}'")
+        };
+        line(format!("pub{set}"), format!("{key} : {address} . {container}"))?;
+        if ports.from.is_empty() {
+            return Ok(());
         }
+        line(format!("limited{set}"), key)?;
+        let at = ports.host_ip.map_or_else(|| "0.0.0.0/0".to_owned(), |ip| ip.to_string());
+        ports.from.iter().try_for_each(|from| {
+            line("from4".to_owned(), format!("{protocol} . {host} . {at} . {from}"))
+        })
     })
 }
 

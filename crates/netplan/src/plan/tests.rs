@@ -37,7 +37,7 @@ fn first_use_golden() {
 
 #[test]
 fn next_use_golden() {
-    let plan = plan(&desired(&["8000-8001:9000-9001"]), &ready()).unwrap();
+    let plan = plan(&desired(&["8000-8001:9000-9001,from=10.0.0.0/8"]), &ready()).unwrap();
     assert_eq!(plan.to_string(), include_str!("next-use.golden"));
 }
 
