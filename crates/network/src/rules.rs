@@ -1,5 +1,7 @@
 //! What the network asks of nf_tables, in this crate's words.
 
+use std::os::fd::{AsFd, BorrowedFd};
+
 use netplan::{PortMapping, Protocol, Publish};
 use nft::{Batch, Errno, Nft};
 
@@ -72,6 +74,12 @@ impl Rules {
         let mut batch = Batch::new();
         ruleset::unpublish(&mut self.nft, &mut batch, publish)?;
         Ok(self.nft.commit_deletions(&mut batch)?)
+    }
+}
+
+impl AsFd for Rules {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.nft.as_fd()
     }
 }
 

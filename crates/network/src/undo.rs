@@ -74,7 +74,10 @@ impl Host {
                 // Elements that lead to an address belong to whoever has the address.
                 Own::Publish(_) if foreign => Ok(()),
                 Own::Publish(publish) => self.rules.unpublish(publish),
-                Own::Veth(veth) => self.unplug(veth).map(|link| leaving = link),
+                Own::Veth(veth) => {
+                    let published = !foreign && !plan.ports().is_empty();
+                    self.unplug(veth, published).map(|link| leaving = link)
+                }
                 Own::Name(name) => {
                     let (path, target) = name_link(&self.home.netns, name, former.pid);
                     match fs::read_link(&path) {
@@ -103,23 +106,27 @@ impl Host {
     /// The kernel deletes it anyway when the last process of the network namespace is gone; but that may
     /// be never (another container may have joined the namespace), and takes its time behind the clearing
     /// of other namespaces (measured: 1 to 35 ms). Deleting it is out of sight in less than 1 ms.
-    fn unplug(&mut self, veth: &Veth) -> Result<Option<Link>> {
-        let Some(link) = link::by_name(&mut self.netlink, &veth.host)? else { return Ok(None) };
-        let request = link::delete(&link);
+    fn unplug(&mut self, veth: &Veth, published: bool) -> Result<Option<Link>> {
         // Between the creation of a cable and its marking lies one system call. A cable that has our
         // random name and no mark yet is ours.
-        if link.alias != veth.alias && !link.alias.is_empty() {
+        let ours = |link: &Link| link.alias == veth.alias || link.alias.is_empty();
+        let link = link::by_name(&mut self.netlink, &veth.host)?.filter(ours);
+        if link.is_none() && !published {
             return Ok(None);
         }
-        let message = self.netlink.message(&request);
-        match sys::send_detached(self.netlink.as_fd(), &message) {
-            Ok(_) => Ok(Some(link)),
-            Err(error) => {
-                tracing::debug!(%error, "fork for the deletion of a link; deleting it at once");
-                self.netlink.tell(&[request])?;
-                Ok(None)
+        let message = match &link {
+            Some(link) => self.netlink.message(&link::delete(link)),
+            None => Vec::new(),
+        };
+        let (route, nft) = (self.netlink.as_fd(), self.rules.as_fd());
+        if let Err(error) = sys::leave_to_child(route, &message, nft) {
+            tracing::debug!(%error, "fork for the deletion of a link; deleting it at once");
+            if let Some(link) = link {
+                self.netlink.tell(&[link::delete(&link)])?;
             }
+            return Ok(None);
         }
+        Ok(link)
     }
 
     fn await_gone(&mut self, link: &Link) -> Result<()> {
