@@ -9,7 +9,7 @@ use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use netplan::NetworkMode;
-use network::{Home, Init, Request, attach, detach, preflight, start_time};
+use network::{Home, Host, Init, Owner, Request, start_time};
 use nix::sched::{CloneFlags, unshare};
 
 type Failure = Box<dyn std::error::Error>;
@@ -66,7 +66,8 @@ fn main() -> Result<(), Failure> {
         let mut request = Request::new(NetworkMode::Bridge(None));
         request.publish = vec![format!("{}:80", 10_000 + number).parse()?];
         let start = Instant::now();
-        preflight(&home, &id, &request)?;
+        let mut host = Host::new(&home);
+        host.preflight(&id, &request)?;
         looks.push(start.elapsed());
 
         let netns = File::open(container.netns())?;
@@ -74,7 +75,7 @@ fn main() -> Result<(), Failure> {
         let init =
             Init { pid, start_time: start_time(pid).ok_or("no init")?, netns: netns.as_fd() };
         let start = Instant::now();
-        attach(&home, &id, &state_dir, &request, init)?;
+        host.attach(Owner { id: &id, state_dir: &state_dir, init }, &request)?;
         ups.push(start.elapsed());
         assert!(netns.as_raw_fd() > 0);
         rounds.push(async_round(1)?);
@@ -83,7 +84,8 @@ fn main() -> Result<(), Failure> {
         container.0.wait()?;
         drop(netns);
         let start = Instant::now();
-        detach(&home, &id, &state_dir)?;
+        host.detach(&id, &state_dir)?;
+        drop(host);
         downs.push(start.elapsed());
     }
     println!("preflight {:?}", median(looks));

@@ -44,7 +44,7 @@ impl Host {
                     }
                 }
                 Ensure::Forwarding => sysctl::set("ipv4/ip_forward", "1")?,
-                Ensure::Rules(rules) => self.rules.ensure(rules)?,
+                Ensure::Rules(rules) => self.rules()?.ensure(rules)?,
             }
         }
         Ok(true)
@@ -74,9 +74,9 @@ impl Host {
             return Ok(false);
         }
         if now.is_none() {
-            self.netlink.tell(&[link::create_bridge(bridge)])?;
+            self.netlink()?.tell(&[link::create_bridge(bridge)])?;
         }
-        let (name, index) = (&bridge.name, link::existing(&mut self.netlink, &bridge.name)?.index);
+        let (name, index) = (&bridge.name, link::existing(self.netlink()?, &bridge.name)?.index);
         // An IPv4 network: without this a container could advertise itself to the host as a router.
         sysctl::set_if_there(&format!("ipv6/conf/{name}/disable_ipv6"), "1")?;
         // Ports published on 127.0.0.1 reach the container; the rules keep everybody else off it.
@@ -86,7 +86,7 @@ impl Host {
             requests.push(link::add_address(name, index, bridge.address));
         }
         requests.push(link::up(name));
-        self.netlink.tell(&requests)?;
+        self.netlink()?.tell(&requests)?;
         Ok(true)
     }
 
@@ -142,10 +142,10 @@ impl Host {
     }
 
     fn plug(&mut self, owner: Owner<'_>, veth: &Veth) -> Result<()> {
-        let bridge = link::existing(&mut self.netlink, &veth.bridge)?.index;
+        let bridge = link::existing(self.netlink()?, &veth.bridge)?.index;
         let mut requests = vec![link::create_veth(veth, bridge, owner.init.netns)];
         requests.extend(link::mark_veth(veth));
-        self.netlink.tell(&requests)?;
+        self.netlink()?.tell(&requests)?;
         inside::configure(owner.init.netns, veth)
     }
 }

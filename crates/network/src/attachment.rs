@@ -10,7 +10,7 @@ use crate::apply::{Owner, lost_a_race};
 use crate::lease::{self, Leases};
 use crate::observe::Host;
 use crate::undo::Former;
-use crate::{Error, Home, Init, Names, Record, Result};
+use crate::{Error, Init, Names, Record, Result};
 
 /// How often to plan again when others were faster. Each try costs about a millisecond.
 const TRIES: u32 = 64;
@@ -58,60 +58,121 @@ impl Request {
     }
 }
 
-/// Whether the network can be had, as things are now, and how: the plan that would be applied, but for
-/// the name of the cable. Changes nothing.
-///
-/// # Errors
-///
-/// A port or address is taken, the network does not exist, or the kernel cannot be asked.
-pub fn preflight(home: &Home, id: &str, request: &Request) -> Result<NetPlan> {
-    match &request.mode {
-        NetworkMode::Bridge(_) => {
-            let desired = request.desired(id, seed(id, Path::new(""), 0, 0))?;
-            Host::open(home)?.plan(&desired)
-        }
-        NetworkMode::None => Ok(NetPlan::named(id)),
-        NetworkMode::Host | NetworkMode::Container(_) | NetworkMode::Namespace(_) => {
-            Ok(NetPlan::default())
+impl Host {
+    /// Whether the network can be had, as things are now, and how: the plan that would be applied, but
+    /// for the name of the cable. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// A port or address is taken, the network does not exist, or the kernel cannot be asked.
+    pub fn preflight(&mut self, id: &str, request: &Request) -> Result<NetPlan> {
+        match &request.mode {
+            NetworkMode::Bridge(_) => {
+                let desired = request.desired(id, seed(id, Path::new(""), 0, 0))?;
+                self.plan(&desired)
+            }
+            NetworkMode::None => Ok(NetPlan::named(id)),
+            NetworkMode::Host | NetworkMode::Container(_) | NetworkMode::Namespace(_) => {
+                Ok(NetPlan::default())
+            }
         }
     }
-}
 
-/// Wires a container whose namespaces exist. What is done is recorded in `state_dir` first; on an error
-/// it has been undone.
-///
-/// # Errors
-///
-/// As [`preflight`], or a step is refused.
-pub fn attach(
-    home: &Home,
-    id: &str,
-    state_dir: &Path,
-    request: &Request,
-    init: Init<'_>,
-) -> Result<Record> {
-    let owner = Owner { id, state_dir, init };
-    match &request.mode {
-        NetworkMode::Bridge(_) => bridge(home, owner, request),
-        NetworkMode::None => {
-            let record = recorded(owner, request, None, NetPlan::named(id))?;
-            let mut host = Host::open(home)?;
-            record
-                .plan
-                .own
-                .iter()
-                .try_for_each(|step| host.apply(owner, &record.plan.own, step))?;
-            Ok(record)
-        }
-        NetworkMode::Container(other) => {
-            if request.expected.is_some_and(|inode| init.netns_inode().ok() != Some(inode)) {
-                return Err(Error::WrongNamespace { owner: format!("container {other}") });
+    /// Wires a container whose namespaces exist. What is done is recorded in its state folder first; on
+    /// an error it has been undone.
+    ///
+    /// # Errors
+    ///
+    /// As [`Host::preflight`], or a step is refused.
+    pub fn attach(&mut self, owner: Owner<'_>, request: &Request) -> Result<Record> {
+        match &request.mode {
+            NetworkMode::Bridge(_) => self.attach_bridge(owner, request),
+            NetworkMode::None => {
+                let record = recorded(owner, request, None, NetPlan::named(owner.id))?;
+                let own = &record.plan.own;
+                own.iter().try_for_each(|step| self.apply(owner, own, step))?;
+                Ok(record)
             }
-            recorded(owner, request, None, NetPlan::default())
+            NetworkMode::Container(other) => {
+                let inode = owner.init.netns_inode()?;
+                if request.expected.is_some_and(|expected| expected != inode) {
+                    return Err(Error::WrongNamespace { owner: format!("container {other}") });
+                }
+                recorded(owner, request, None, NetPlan::default())
+            }
+            NetworkMode::Host | NetworkMode::Namespace(_) => {
+                recorded(owner, request, None, NetPlan::default())
+            }
         }
-        NetworkMode::Host | NetworkMode::Namespace(_) => {
-            recorded(owner, request, None, NetPlan::default())
+    }
+
+    fn attach_bridge(&mut self, owner: Owner<'_>, request: &Request) -> Result<Record> {
+        let Init { pid, start_time, .. } = owner.init;
+        let desired =
+            request.desired(owner.id, seed(owner.id, owner.state_dir, pid, start_time))?;
+        for _ in 0..TRIES {
+            let plan = self.plan(&desired)?;
+            if !self.ensure(&desired.network.name, &plan.ensure)? {
+                continue;
+            }
+            let record = recorded(owner, request, Some(desired.network.name.clone()), plan)?;
+            let own = &record.plan.own;
+            let done = own.iter().try_for_each(|step| self.apply(owner, own, step));
+            let Err(error) = done else {
+                if let (Some(names), Some(lease)) = (&request.names, record.plan.lease()) {
+                    names.address(owner.state_dir, lease.address)?;
+                }
+                return Ok(record);
+            };
+            let former = Former { id: owner.id, state_dir: owner.state_dir, pid };
+            if let Err(undo) = self.undo(former, &record.plan) {
+                // The step's own error is the one to return; what remains is undone again by `detach`.
+                tracing::warn!(error = %undo, id = owner.id, "undoing a network that could not be made");
+            }
+            if !lost_a_race(&error) {
+                return Err(error);
+            }
         }
+        Err(Error::Contended { name: desired.network.name, tries: TRIES })
+    }
+
+    /// Takes away everything that [`Host::attach`] did for a container, from its record; or, where that cannot be
+    /// read, from its lease. Nothing left to do is success.
+    ///
+    /// # Errors
+    ///
+    /// Something of the container's could not be taken away.
+    pub fn detach(&mut self, id: &str, state_dir: &Path) -> Result<()> {
+        match Record::load(state_dir) {
+            Ok(Some(record)) => {
+                if !record.plan.own.is_empty() {
+                    let former = Former { id, state_dir, pid: record.pid };
+                    self.undo(former, &record.plan)?;
+                }
+            }
+            // The record is written before anything is done.
+            Ok(None) if state_dir.exists() => {}
+            Ok(None) => self.undo_leases(id, state_dir)?,
+            Err(error) => {
+                tracing::warn!(%error, id, "the record of the network cannot be read; asking the leases");
+                self.undo_leases(id, state_dir)?;
+            }
+        }
+        Names::remove(state_dir)?;
+        Record::remove(state_dir)
+    }
+
+    fn undo_leases(&mut self, id: &str, state_dir: &Path) -> Result<()> {
+        for network in lease::networks(&self.home)? {
+            for (_, lease) in Leases::of(&self.home, &network).all()? {
+                if lease.is_of(id, state_dir) {
+                    let plan = NetPlan { own: lease.own, ..NetPlan::default() };
+                    let former = Former { id, state_dir, pid: lease.pid };
+                    self.undo(former, &plan)?;
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -129,78 +190,9 @@ fn recorded(
     Ok(record)
 }
 
-fn bridge(home: &Home, owner: Owner<'_>, request: &Request) -> Result<Record> {
-    let Init { pid, start_time, .. } = owner.init;
-    let desired = request.desired(owner.id, seed(owner.id, owner.state_dir, pid, start_time))?;
-    let mut host = Host::open(home)?;
-    for _ in 0..TRIES {
-        let plan = host.plan(&desired)?;
-        if !host.ensure(&desired.network.name, &plan.ensure)? {
-            continue;
-        }
-        let record = recorded(owner, request, Some(desired.network.name.clone()), plan)?;
-        let own = &record.plan.own;
-        let done = own.iter().try_for_each(|step| host.apply(owner, own, step));
-        let Err(error) = done else {
-            if let (Some(names), Some(lease)) = (&request.names, record.plan.lease()) {
-                names.address(owner.state_dir, lease.address)?;
-            }
-            return Ok(record);
-        };
-        let former = Former { id: owner.id, state_dir: owner.state_dir, pid };
-        if let Err(undo) = host.undo(former, &record.plan) {
-            // The step's own error is the one to return; what remains is undone again by `detach`.
-            tracing::warn!(error = %undo, id = owner.id, "undoing a network that could not be made");
-        }
-        if !lost_a_race(&error) {
-            return Err(error);
-        }
-    }
-    Err(Error::Contended { name: desired.network.name, tries: TRIES })
-}
-
 /// Names a cable. Another container, or the same one another time, gets another name.
 fn seed(id: &str, state_dir: &Path, pid: i32, start_time: u64) -> u64 {
     let mut hasher = DefaultHasher::new();
     (id, state_dir, pid, start_time).hash(&mut hasher);
     hasher.finish()
-}
-
-/// Takes away everything that [`attach`] did for a container, from its record; or, where that cannot be
-/// read, from its lease. Nothing left to do is success.
-///
-/// # Errors
-///
-/// Something of the container's could not be taken away.
-pub fn detach(home: &Home, id: &str, state_dir: &Path) -> Result<()> {
-    match Record::load(state_dir) {
-        Ok(Some(record)) => {
-            if !record.plan.own.is_empty() {
-                let former = Former { id, state_dir, pid: record.pid };
-                Host::open(home)?.undo(former, &record.plan)?;
-            }
-        }
-        // The record is written before anything is done.
-        Ok(None) if state_dir.exists() => {}
-        Ok(None) => from_lease(home, id, state_dir)?,
-        Err(error) => {
-            tracing::warn!(%error, id, "the record of the network cannot be read; asking the leases");
-            from_lease(home, id, state_dir)?;
-        }
-    }
-    Names::remove(state_dir)?;
-    Record::remove(state_dir)
-}
-
-fn from_lease(home: &Home, id: &str, state_dir: &Path) -> Result<()> {
-    for network in lease::networks(home)? {
-        for (_, lease) in Leases::of(home, &network).all()? {
-            if lease.is_of(id, state_dir) {
-                let plan = NetPlan { own: lease.own, ..NetPlan::default() };
-                let former = Former { id, state_dir, pid: lease.pid };
-                Host::open(home)?.undo(former, &plan)?;
-            }
-        }
-    }
-    Ok(())
 }

@@ -1,8 +1,8 @@
 //! The kernel and the files behind a network plan.
 //!
-//! `netplan` decides; this crate looks ([`Host::observe`]), does and undoes. [`attach`] wires a container whose
-//! namespaces exist, [`detach`] takes away exactly what [`attach`] recorded, and [`preflight`] says
-//! beforehand, without side effects, whether it could be done.
+//! `netplan` decides; this crate looks ([`Host::observe`]), does and undoes. [`Host::attach`] wires a container
+//! whose namespaces exist, [`Host::detach`] takes away exactly what was recorded then, and
+//! [`Host::preflight`] says beforehand, without side effects, whether it could be done.
 //!
 //! Everything is in the kernel (links, nf_tables elements) or in small files on a tmpfs (leases, the
 //! container's record); there is no daemon and no database.
@@ -28,7 +28,7 @@ mod sysctl;
 mod undo;
 
 pub use apply::Owner;
-pub use attachment::{Request, attach, detach, preflight};
+pub use attachment::Request;
 pub use error::{Error, Refusal, Result};
 pub use home::Home;
 pub use init::{Init, start_time};

@@ -17,21 +17,35 @@ use crate::rules::Rules;
 use crate::{Error, Home, Result, link, sysctl};
 
 /// The host: its files and open conversations with its kernel.
+///
+/// One value should live as long as there is something to do for a container: closing a conversation with
+/// nf_tables can wait for what others deleted a moment ago, which [`Host::detach`] leaves to a child.
 #[derive(Debug)]
 pub struct Host {
     pub(crate) home: Home,
-    pub(crate) netlink: Netlink,
-    pub(crate) rules: Rules,
+    pub(crate) netlink: Option<Netlink>,
+    pub(crate) rules: Option<Rules>,
 }
 
 impl Host {
-    /// The host of the calling thread's network namespace.
-    ///
-    /// # Errors
-    ///
-    /// A socket cannot be opened.
-    pub fn open(home: &Home) -> Result<Self> {
-        Ok(Self { home: home.clone(), netlink: Netlink::open()?, rules: Rules::open()? })
+    /// The host of the network namespace of the thread that uses it first. Nothing is opened before.
+    #[must_use]
+    pub fn new(home: &Home) -> Self {
+        Self { home: home.clone(), netlink: None, rules: None }
+    }
+
+    pub(crate) fn netlink(&mut self) -> Result<&mut Netlink> {
+        match &mut self.netlink {
+            Some(netlink) => Ok(netlink),
+            none => Ok(none.insert(Netlink::open()?)),
+        }
+    }
+
+    pub(crate) fn rules(&mut self) -> Result<&mut Rules> {
+        match &mut self.rules {
+            Some(rules) => Ok(rules),
+            none => Ok(none.insert(Rules::open()?)),
+        }
     }
 
     /// Looks at what a plan for `desired` depends on. What it costs does not grow with the number of
@@ -51,7 +65,8 @@ impl Host {
         match bridge.and_then(|bridge| bridge.address) {
             Some(address) => {
                 let bridge = network.bridge.clone();
-                observed.rules = self.rules.knows(&netplan::Rules { bridge, subnet: address })?;
+                observed.rules =
+                    self.rules()?.knows(&netplan::Rules { bridge, subnet: address })?;
             }
             None => {
                 observed.used = self.used()?;
@@ -76,17 +91,17 @@ impl Host {
     }
 
     pub(crate) fn bridge(&mut self, name: &str) -> Result<Option<BridgeState>> {
-        let Some(link) = link::by_name(&mut self.netlink, name)? else { return Ok(None) };
+        let Some(link) = link::by_name(self.netlink()?, name)? else { return Ok(None) };
         if !link.bridge {
             return Err(Error::NotABridge { name: name.to_owned() });
         }
-        let address = link::addresses(&mut self.netlink, link.index)?.first().copied();
+        let address = link::addresses(self.netlink()?, link.index)?.first().copied();
         Ok(Some(BridgeState { address, mtu: link.mtu, up: link.up }))
     }
 
     /// What the host reaches already. Read once in the life of a network: when its bridge is made.
     fn used(&mut self) -> Result<Vec<ipnetwork::Ipv4Network>> {
-        let mut used = link::addresses(&mut self.netlink, 0)?;
+        let mut used = link::addresses(self.netlink()?, 0)?;
         for (destination, _) in self.routes()? {
             used.push(destination);
         }
@@ -96,7 +111,7 @@ impl Host {
     fn uplink_mtu(&mut self) -> Result<Option<u32>> {
         let uplink = self.routes()?.into_iter().find(|(to, _)| to.prefix() == 0);
         let Some((_, Some(index))) = uplink else { return Ok(None) };
-        Ok(link::by_index(&mut self.netlink, index)?.map(|link| link.mtu))
+        Ok(link::by_index(self.netlink()?, index)?.map(|link| link.mtu))
     }
 
     /// Every IPv4 route with the index of its link.
@@ -107,7 +122,7 @@ impl Host {
         message.header.address_family = rtnetlink::packet_route::AddressFamily::Inet;
         let request = Request::new("routes", "list", RouteNetlinkMessage::GetRoute(message), 0);
         let mut routes = Vec::new();
-        for answer in self.netlink.dump(&request)? {
+        for answer in self.netlink()?.dump(&request)? {
             let RouteNetlinkMessage::NewRoute(route) = answer else { continue };
             let (mut to, mut out) = (Ipv4Addr::UNSPECIFIED, None);
             for attribute in &route.attributes {
@@ -158,7 +173,7 @@ impl Host {
         }
         let plan = NetPlan { own: record.own.clone(), ..NetPlan::default() };
         let Some(veth) = plan.veth() else { return Ok(false) };
-        let link = link::by_name(&mut self.netlink, &veth.host)?;
+        let link = link::by_name(self.netlink()?, &veth.host)?;
         Ok(link.is_some_and(|link| link.alias == veth.alias))
     }
 
@@ -195,7 +210,7 @@ impl Host {
         host_ip: Option<Ipv4Addr>,
         port: u16,
     ) -> Result<Option<PortOwner>> {
-        for publisher in self.rules.publishers(protocol, host_ip, port)? {
+        for publisher in self.rules()?.publishers(protocol, host_ip, port)? {
             let lease = Leases::of(&self.home, &desired.network.name).read(publisher.address)?;
             let lives = match &lease {
                 Some(record) => self.lives(record)?,

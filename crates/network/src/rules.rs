@@ -86,17 +86,17 @@ impl AsFd for Rules {
 impl Host {
     /// Publishes ports. Where a container that is gone still has one, that is cleared up first.
     pub(crate) fn publish(&mut self, network: &str, publish: &Publish) -> Result<()> {
-        match self.rules.publish(publish) {
+        match self.rules()?.publish(publish) {
             Err(Error::PortTaken { .. }) => {
                 self.evict(network, publish)?;
-                self.rules.publish(publish)?;
+                self.rules()?.publish(publish)?;
             }
             other => other?,
         }
         // The kernel refuses a second owner of the same key, but a port of one address and the same port
         // of all of them are different keys. Both owners look for each other once they have published, so
         // at least the later one sees it.
-        match self.rules.rival(publish)? {
+        match self.rules()?.rival(publish)? {
             Some(rival) => Err(rival),
             None => Ok(()),
         }
@@ -107,7 +107,7 @@ impl Host {
         let leases = Leases::of(&self.home, network);
         for ports in &publish.ports {
             for port in ports.host.iter() {
-                for it in self.rules.publishers(ports.protocol, ports.host_ip, port)? {
+                for it in self.rules()?.publishers(ports.protocol, ports.host_ip, port)? {
                     if it.address == publish.address {
                         continue;
                     }
@@ -129,7 +129,7 @@ impl Host {
         };
         let any = PortMapping { host_ip: None, host, container, from: Vec::new(), ..like.clone() };
         let one = PortMapping { host_ip: like.host_ip, ..any.clone() };
-        self.rules.unpublish(&Publish {
+        self.rules()?.unpublish(&Publish {
             id: it.id.clone(),
             address: it.address,
             bridge: String::new(),

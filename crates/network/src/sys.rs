@@ -31,11 +31,14 @@ pub(crate) fn leave_to_child(
             // The caller's pipes must not stay open for the time of the wait: whoever reads rrun's
             // output waits for their end.
             // SAFETY: plain system calls on descriptors of this process, which nothing else runs in;
-            // `pointer` and `length` describe `message`, which outlives the call. Descriptors are not
-            // negative, so the ranges are what they look like; an empty one is refused with EINVAL.
+            // `pointer` and `length` describe `message`, which outlives the call.
             unsafe {
-                libc::syscall(libc::SYS_close_range, 0, low - 1, 0);
-                libc::syscall(libc::SYS_close_range, low + 1, high - 1, 0);
+                if low > 0 {
+                    libc::syscall(libc::SYS_close_range, 0, low - 1, 0);
+                }
+                if high > low + 1 {
+                    libc::syscall(libc::SYS_close_range, low + 1, high - 1, 0);
+                }
                 libc::syscall(libc::SYS_close_range, high + 1, u32::MAX, 0);
                 if length > 0 {
                     libc::send(route, pointer, length, 0);

@@ -73,7 +73,7 @@ impl Host {
             let undone = match step {
                 // Elements that lead to an address belong to whoever has the address.
                 Own::Publish(_) if foreign => Ok(()),
-                Own::Publish(publish) => self.rules.unpublish(publish),
+                Own::Publish(publish) => self.rules()?.unpublish(publish),
                 Own::Veth(veth) => {
                     let published = !foreign && !plan.ports().is_empty();
                     self.unplug(veth, published).map(|link| leaving = link)
@@ -110,19 +110,21 @@ impl Host {
         // Between the creation of a cable and its marking lies one system call. A cable that has our
         // random name and no mark yet is ours.
         let ours = |link: &Link| link.alias == veth.alias || link.alias.is_empty();
-        let link = link::by_name(&mut self.netlink, &veth.host)?.filter(ours);
+        let link = link::by_name(self.netlink()?, &veth.host)?.filter(ours);
         if link.is_none() && !published {
             return Ok(None);
         }
         let message = match &link {
-            Some(link) => self.netlink.message(&link::delete(link)),
+            Some(link) => self.netlink()?.message(&link::delete(link)),
             None => Vec::new(),
         };
-        let (route, nft) = (self.netlink.as_fd(), self.rules.as_fd());
-        if let Err(error) = sys::leave_to_child(route, &message, nft) {
+        // Where nothing was unpublished there is no conversation to close.
+        let nft = self.rules.as_ref().map(AsFd::as_fd);
+        let Some(route) = self.netlink.as_ref().map(AsFd::as_fd) else { return Ok(None) };
+        if let Err(error) = sys::leave_to_child(route, &message, nft.unwrap_or(route)) {
             tracing::debug!(%error, "fork for the deletion of a link; deleting it at once");
             if let Some(link) = link {
-                self.netlink.tell(&[link::delete(&link)])?;
+                self.netlink()?.tell(&[link::delete(&link)])?;
             }
             return Ok(None);
         }
@@ -131,14 +133,14 @@ impl Host {
 
     fn await_gone(&mut self, link: &Link) -> Result<()> {
         for _ in 0..LOOKS {
-            if link::by_index(&mut self.netlink, link.index)?.is_none() {
+            if link::by_index(self.netlink()?, link.index)?.is_none() {
                 return Ok(());
             }
             thread::sleep(PAUSE);
         }
         // The other process did not manage. Doing it here says why.
-        self.netlink.tell(&[link::delete(link)])?;
-        match link::by_index(&mut self.netlink, link.index)? {
+        self.netlink()?.tell(&[link::delete(link)])?;
+        match link::by_index(self.netlink()?, link.index)? {
             None => Ok(()),
             Some(_) => Err(Error::LinkRemains { name: link.name.clone() }),
         }

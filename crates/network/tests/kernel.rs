@@ -8,7 +8,7 @@ use std::thread;
 
 use lab::{bridged, names, on_a_host, sh};
 use netplan::{Desired, NetworkMode, PlanError, PortOwner};
-use network::{Error, Former, Leases, Owner, Record, Request, preflight};
+use network::{Error, Former, Leases, Owner, Record, Request};
 
 /// The network is there, and one container in it.
 fn settle(host: &lab::Host) -> lab::Container {
@@ -79,7 +79,7 @@ fn a_namespace_that_others_keep_loses_its_cable_too() {
 fn any_number_of_steps_is_undone_to_the_start() {
     on_a_host(|host| {
         let _first = settle(host);
-        let mut kernel = network::Host::open(&host.home).unwrap();
+        let mut kernel = host.kernel();
         for steps in 0..=4 {
             let web = host.container("web");
             let start = host.snapshot();
@@ -133,7 +133,7 @@ fn a_taken_port_is_refused_before_anything_is_done() {
         let _first = settle(host);
         let listener = TcpListener::bind("127.0.0.1:9000").unwrap();
         let start = host.snapshot();
-        let refused = |port| match preflight(&host.home, "web", &bridged(&[port])) {
+        let refused = |port| match host.kernel().preflight("web", &bridged(&[port])) {
             Err(Error::Plan(PlanError::PortTaken { owner, .. })) => owner,
             other => panic!("{port}: {other:?}"),
         };
@@ -141,9 +141,9 @@ fn a_taken_port_is_refused_before_anything_is_done() {
         assert_eq!(refused("127.0.0.1:7000:80"), PortOwner::Container("first".into()));
         assert_eq!(refused("9000:80"), PortOwner::Socket);
         assert_eq!(refused("203.0.113.5:80:80"), PortOwner::NoAddress);
-        preflight(&host.home, "web", &bridged(&["7000:80/udp"])).unwrap();
+        host.kernel().preflight("web", &bridged(&["7000:80/udp"])).unwrap();
         drop(listener);
-        preflight(&host.home, "web", &bridged(&["9000:80"])).unwrap();
+        host.kernel().preflight("web", &bridged(&["9000:80"])).unwrap();
         assert_eq!(host.snapshot(), start);
 
         let web = host.container("web");
@@ -159,7 +159,7 @@ fn a_wildcard_is_refused_where_one_address_is_published() {
     on_a_host(|host| {
         let first = host.container("first");
         first.attach(&host.home, &bridged(&["127.0.0.1:7000:80"])).unwrap();
-        let refused = preflight(&host.home, "web", &bridged(&["7000:80"]));
+        let refused = host.kernel().preflight("web", &bridged(&["7000:80"]));
         assert!(matches!(&refused, Err(Error::Plan(PlanError::PortTaken { .. }))), "{refused:?}");
     });
 }
@@ -305,11 +305,11 @@ fn a_name_that_is_taken_is_left_alone() {
 fn a_network_that_nobody_made_is_refused() {
     on_a_host(|host| {
         let request = Request::new("bridge:blue".parse().unwrap());
-        let error = preflight(&host.home, "web", &request).unwrap_err().to_string();
+        let error = host.kernel().preflight("web", &request).unwrap_err().to_string();
         assert_eq!(error, "network blue does not exist");
         let link = sh("ip link add rrun0 type ifb");
         assert_eq!(link, "");
-        let error = preflight(&host.home, "web", &bridged(&[])).unwrap_err().to_string();
+        let error = host.kernel().preflight("web", &bridged(&[])).unwrap_err().to_string();
         assert_eq!(error, "link rrun0: exists and is not a bridge");
     });
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use container::{BoxError, ContainerId, CreateRequest, InitNamespaces, Network, StateRoot, Status};
 use netplan::{NetPlan, NetworkMode};
-use network::{Home, Init, Names, NamesFile, Request, attach, detach, preflight, start_time};
+use network::{Host, Init, Names, NamesFile, Owner, Request, start_time};
 
 use super::args::{NetworkArgs, Wanted};
 use super::spec::{Namespace, mount_names, set_hostname, set_namespace};
@@ -15,7 +15,7 @@ use super::{config, home};
 /// The network of one container: what is asked for it, if rrun is asked, and how it is taken away again.
 #[derive(Debug)]
 pub(crate) struct Joint {
-    home: Home,
+    host: Host,
     request: Option<Request>,
     dry_run: Option<NetPlan>,
 }
@@ -23,7 +23,7 @@ pub(crate) struct Joint {
 impl Joint {
     /// The network of a container that exists: there is only something to take away.
     pub(crate) fn of_existing() -> Self {
-        Self { home: home(), request: None, dry_run: None }
+        Self { host: Host::new(&home()), request: None, dry_run: None }
     }
 
     /// The network of a container that `create` is to make. Says at once what cannot be had, and edits
@@ -52,18 +52,18 @@ impl Joint {
         root: &StateRoot,
         create: &mut CreateRequest,
     ) -> anyhow::Result<Self> {
-        let home = home();
+        let mut host = Host::new(&home());
         let Some(wanted) = args.wanted(default)? else {
             if let Some(name) = args.hostname() {
                 set_hostname(&mut create.bundle.spec, Some(name), name);
             }
             let dry_run = args.net_dry_run.then(NetPlan::default);
-            return Ok(Self { home, request: None, dry_run });
+            return Ok(Self { host, request: None, dry_run });
         };
         let request = fit(wanted, root, create)?;
-        let plan = preflight(&home, create.id.as_str(), &request)?;
+        let plan = host.preflight(create.id.as_str(), &request)?;
         let dry_run = args.net_dry_run.then_some(plan);
-        Ok(Self { home, request: Some(request), dry_run })
+        Ok(Self { host, request: Some(request), dry_run })
     }
 
     /// With `--net-dry-run`: what would be done. Nothing else is to happen then.
@@ -139,11 +139,12 @@ impl Network for Joint {
     fn attach(&mut self, init: &InitNamespaces<'_>) -> Result<(), BoxError> {
         let Some(request) = &self.request else { return Ok(()) };
         let at = Init { pid: init.pid, start_time: init.start_time, netns: init.netns };
-        attach(&self.home, init.id.as_str(), init.state_dir, request, at)?;
+        let (id, state_dir) = (init.id.as_str(), init.state_dir);
+        self.host.attach(Owner { id, state_dir, init: at }, request)?;
         Ok(())
     }
 
     fn detach(&mut self, id: &ContainerId, state_dir: &Path) -> Result<(), BoxError> {
-        Ok(detach(&self.home, id.as_str(), state_dir)?)
+        Ok(self.host.detach(id.as_str(), state_dir)?)
     }
 }

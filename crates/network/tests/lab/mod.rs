@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use netplan::NetworkMode;
-use network::{Home, Init, Request, start_time};
+use network::{Home, Init, Owner, Request, start_time};
 use nix::sched::{CloneFlags, unshare};
 
 /// A host with folders of its own.
@@ -55,6 +55,11 @@ impl Host {
             sh(&format!("find {} | sort", self.folder.path().display())),
         ]
         .join("----\n")
+    }
+
+    /// The host as the crate sees it.
+    pub(crate) fn kernel(&self) -> network::Host {
+        network::Host::new(&self.home)
     }
 
     /// A container's init and its state folder.
@@ -123,11 +128,12 @@ impl Container {
         home: &Home,
         request: &Request,
     ) -> network::Result<network::Record> {
-        network::attach(home, &self.id, &self.state_dir, request, self.init())
+        let owner = Owner { id: &self.id, state_dir: &self.state_dir, init: self.init() };
+        network::Host::new(home).attach(owner, request)
     }
 
     pub(crate) fn detach(&self, home: &Home) -> network::Result<()> {
-        network::detach(home, &self.id, &self.state_dir)
+        network::Host::new(home).detach(&self.id, &self.state_dir)
     }
 
     /// Ends the processes. `keep` returns what keeps the network namespace alive.
