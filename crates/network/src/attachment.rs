@@ -10,7 +10,7 @@ use crate::apply::{Owner, lost_a_race};
 use crate::lease::{self, Leases};
 use crate::observe::Host;
 use crate::undo::Former;
-use crate::{Error, Init, Names, Record, Result};
+use crate::{Error, Init, Names, Record, Result, start_time};
 
 /// How often to plan again when others were faster. Each try costs about a millisecond.
 const TRIES: u32 = 64;
@@ -28,16 +28,15 @@ pub struct Request {
     pub publish: Vec<PortSpec>,
     /// The container's files about names; none where it keeps its rootfs' own.
     pub names: Option<Names>,
-    /// The inode of the network namespace that the container must have come to be in, for a mode that
-    /// joins one.
-    pub expected: Option<u64>,
+    /// For a mode that joins a container: the pid of its init and when that started.
+    pub joined: Option<(i32, u64)>,
 }
 
 impl Request {
     /// A container in this mode, without anything special.
     #[must_use]
     pub fn new(mode: NetworkMode) -> Self {
-        Self { mode, address: None, mac: None, publish: Vec::new(), names: None, expected: None }
+        Self { mode, address: None, mac: None, publish: Vec::new(), names: None, joined: None }
     }
 
     fn desired(&self, id: &str, seed: u64) -> Result<Desired> {
@@ -94,9 +93,10 @@ impl Host {
                 Ok(record)
             }
             NetworkMode::Container(other) => {
-                let inode = owner.init.netns_inode()?;
-                if request.expected.is_some_and(|expected| expected != inode) {
-                    return Err(Error::WrongNamespace { owner: format!("container {other}") });
+                // Its namespaces are found by pid. If it lives now, it was its pid then.
+                let lives = |(pid, time)| start_time(pid) == Some(time);
+                if !request.joined.is_none_or(lives) {
+                    return Err(Error::JoinedGone { id: other.clone() });
                 }
                 recorded(owner, request, None, NetPlan::default())
             }

@@ -128,11 +128,11 @@ pub enum Error {
         /// The host's address.
         host_ip: Option<std::net::Ipv4Addr>,
     },
-    /// The network namespace is not the one that was meant.
-    #[error("the container's network namespace is not that of {owner}")]
-    WrongNamespace {
-        /// Whose namespace should have been joined.
-        owner: String,
+    /// The container whose network was to be joined is gone.
+    #[error("container {id} ended while its network was being joined")]
+    JoinedGone {
+        /// That container.
+        id: String,
     },
 }
 

@@ -1,12 +1,11 @@
 //! `container`'s network seam, joined to `network`.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use anyhow::{Context, bail};
 use container::{BoxError, ContainerId, CreateRequest, InitNamespaces, Network, StateRoot, Status};
 use netplan::{NetPlan, NetworkMode};
-use network::{Host, Init, Names, NamesFile, Owner, Request, start_time};
+use network::{Host, Init, Names, NamesFile, Owner, Request};
 
 use super::args::{NetworkArgs, Wanted};
 use super::spec::{Namespace, mount_names, set_hostname, set_namespace};
@@ -88,14 +87,14 @@ fn fit(wanted: Wanted, root: &StateRoot, create: &mut CreateRequest) -> anyhow::
         NetworkMode::Host => Namespace::Host,
         NetworkMode::Namespace(path) => Namespace::Join(path.clone()),
         NetworkMode::Container(owner) => {
-            let (path, inode) = join(root, owner)?;
-            request.expected = Some(inode);
+            let (pid, time) = running(root, owner)?;
+            request.joined = Some((pid, time));
             // One network, one set of names: Docker's rule, and what a pod expects.
             let owner = root.dir(&owner.parse()?);
             if NamesFile::ALL.iter().all(|file| file.source(&owner).is_file()) {
                 mount_names(spec, &owner);
             }
-            Namespace::Join(path)
+            Namespace::Join(format!("/proc/{pid}/ns/net").into())
         }
     };
     if request.names.is_none()
@@ -110,9 +109,8 @@ fn fit(wanted: Wanted, root: &StateRoot, create: &mut CreateRequest) -> anyhow::
     Ok(request)
 }
 
-/// The network namespace of a running container, and its inode. The path goes by pid, so the inode is
-/// compared again when the new container is in it.
-fn join(root: &StateRoot, owner: &str) -> anyhow::Result<(std::path::PathBuf, u64)> {
+/// The init process of a running container, and when it started.
+fn running(root: &StateRoot, owner: &str) -> anyhow::Result<(i32, u64)> {
     let context = || format!("network container:{owner}");
     let id: ContainerId = owner.parse().with_context(context)?;
     let container = root.load(&id).with_context(context)?;
@@ -120,12 +118,7 @@ fn join(root: &StateRoot, owner: &str) -> anyhow::Result<(std::path::PathBuf, u6
         bail!("network container:{owner}: the container is not running");
     }
     let state = container.state();
-    let path = std::path::PathBuf::from(format!("/proc/{}/ns/net", state.pid));
-    let inode = std::fs::metadata(&path).with_context(context)?.ino();
-    if start_time(state.pid) != Some(state.start_time) {
-        bail!("network container:{owner}: the container is not running");
-    }
-    Ok((path, inode))
+    Ok((state.pid, state.start_time))
 }
 
 impl Network for Joint {
