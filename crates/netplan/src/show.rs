@@ -78,6 +78,7 @@ fn own(f: &mut Formatter<'_>, step: &Own, netns: &str) -> fmt::Result {
                 mtu = veth.mtu
             )?;
             writeln!(f, "ip link set {host} alias '{}' addrgenmode none", veth.alias)?;
+            writeln!(f, "bridge link set dev {host} hairpin on")?;
             if let Some(altname) = &veth.altname {
                 writeln!(f, "ip link property add dev {host} altname {altname}")?;
             }

@@ -12,7 +12,9 @@ use rtnetlink::packet_route::link::{
     AfSpecInet6, AfSpecUnspec, BridgeStpState, In6AddrGenMode, InfoBridge, InfoData, InfoKind,
     InfoVeth, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkMessage, Prop,
 };
-use rtnetlink::{AddressMessageBuilder, LinkMessageBuilder, LinkUnspec, RouteMessageBuilder};
+use rtnetlink::{
+    AddressMessageBuilder, LinkBridgePort, LinkMessageBuilder, LinkUnspec, RouteMessageBuilder,
+};
 
 use crate::netlink::{Netlink, Request};
 use crate::{Error, Result};
@@ -213,6 +215,12 @@ pub(crate) fn mark_veth(veth: &Veth) -> Vec<Request> {
             // A kernel without IPv6, or with it disabled.
             .forgive(&[Errno::EAFNOSUPPORT, Errno::EOPNOTSUPP]),
     ];
+    // Under br_netfilter (net.bridge.bridge-nf-call-iptables, which Docker and Kubernetes need) what a
+    // container sends to its own published port is translated within the bridge and leaves by the port it
+    // came from.
+    let hairpin = LinkBridgePort::new(0).name(&veth.host).hairpin(true);
+    let message = RouteNetlinkMessage::NewLink(hairpin.build());
+    requests.push(Request::new(object(&veth.host), "set hairpin mode", message, 0));
     if let Some(altname) = &veth.altname {
         let props = LinkAttribute::PropList(vec![Prop::AltIfName(altname.clone())]);
         let message = LinkMessageBuilder::<LinkUnspec>::new()

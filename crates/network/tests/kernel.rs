@@ -32,7 +32,13 @@ fn a_container_gets_a_cable_an_address_and_a_way_out() {
         assert!(web.sh("ip link show lo").contains("LOOPBACK,UP"));
         assert_eq!(web.sh("ip -6 address show eth0"), "", "no IPv6 in an IPv4 network");
         let outside = sh(&format!("ip -d link show {}", veth.host));
-        for part in ["master rrun0", "alias rrun:web:", "altname rrun-web", "addrgenmode none"] {
+        for part in [
+            "master rrun0",
+            "hairpin on",
+            "alias rrun:web:",
+            "altname rrun-web",
+            "addrgenmode none",
+        ] {
             assert!(outside.contains(part), "{part}: {outside}");
         }
         assert_eq!(sh(&format!("ip -6 address show {}", veth.host)), "");
@@ -329,6 +335,11 @@ fn published_ports_reach_the_container_from_the_host() {
             let mut stream = TcpStream::connect((address, 8088)).unwrap();
             std::io::Read::read_to_string(&mut stream, &mut text).unwrap();
             assert_eq!(text, "hello\n", "{address}");
+        }
+        for br_netfilter in [0, 1] {
+            sh(&format!("sysctl -qw net.bridge.bridge-nf-call-iptables={br_netfilter}"));
+            let hairpin = web.sh(&format!("socat -T2 - TCP:{gateway}:8088,connect-timeout=2"));
+            assert_eq!(hairpin, "hello\n", "bridge-nf-call-iptables={br_netfilter}");
         }
     });
 }
