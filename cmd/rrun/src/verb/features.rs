@@ -32,12 +32,12 @@ fn document() -> Value {
             "namespaces": ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"],
             "capabilities": CAPABILITIES,
             "cgroup": {
-                "v1": true, "v2": true, "systemd": true, "systemdUser": true, "rdma": true,
+                "v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": true,
             },
             "seccomp": seccomp(),
             "apparmor": {"enabled": true},
             "selinux": {"enabled": true},
-            "intelRdt": {"enabled": true, "schemata": true, "monitoring": true},
+            "intelRdt": {"enabled": false},
             "memoryPolicy": {
                 "modes": [
                     "MPOL_BIND", "MPOL_DEFAULT", "MPOL_INTERLEAVE", "MPOL_LOCAL", "MPOL_PREFERRED",
@@ -49,7 +49,7 @@ fn document() -> Value {
             "netDevices": {"enabled": true},
         },
         "annotations": annotations(),
-        "potentiallyUnsafeConfigAnnotations": ["org.rrun.", "org.systemd.property."],
+        "potentiallyUnsafeConfigAnnotations": [],
     })
 }
 
