@@ -350,3 +350,27 @@ fn huge_files_of_the_image_cost_no_memory() {
     // The text itself may be held once or twice, in what is read and in what is kept.
     assert!(used < 3 * limit, "{used} KiB for a huge annotation");
 }
+
+#[test]
+fn paths_with_dots_stay_where_they_belong() {
+    let lab = Lab::new();
+    let before = lab.snapshot();
+    let bundle = lab.bundle("b").args(["stat", "-c", "%F", "/etc/device"]).edit(|spec| {
+        spec["linux"]["cgroupsPath"] = json!("../../../outside");
+        spec["linux"]["devices"] = json!([{"path": "/dev/../../../etc/device", "type": "c",
+            "major": 1, "minor": 3}]);
+        rrun_tests::spec::push(
+            &mut spec["mounts"],
+            json!({"destination": "/tmp/../../../mounted",
+            "type": "tmpfs", "source": "tmpfs"}),
+        );
+    });
+    let ran = lab.rrun(["run", "--bundle", bundle.arg(), "c"]).ok();
+    assert_eq!(ran.stdout(), "character special file\n");
+    assert!(!lab.outside("/etc/device").exists() && !lab.outside("/mounted").exists());
+    for folder in ["/sys/fs/cgroup", "/sys/fs", "/"] {
+        assert!(!lab.outside(folder).join("outside").exists(), "{folder}/outside");
+    }
+    lab.rrun(["delete", "-f", "c"]).ok();
+    crate::leftovers(&lab, &before);
+}

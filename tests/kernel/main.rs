@@ -21,14 +21,20 @@ use rrun_tests::{Lab, Snapshot, eventually};
 /// Nothing is left but the root folder that the first container made, and its cache of filters.
 #[track_caller]
 fn leftovers(lab: &Lab, before: &Snapshot) {
-    let after = lab.snapshot();
     let root = ["file /run/rrun", "file /run/runc", "file /run/crun"];
-    let left: Vec<&str> = after
-        .since(before)
-        .into_iter()
-        .filter(|line| !root.contains(line) && !line.contains("/.seccomp"))
-        .collect();
-    assert!(left.is_empty(), "left behind:\n  {}", left.join("\n  "));
+    let left = |after: &Snapshot| -> Vec<String> {
+        let more = after.since(before).into_iter();
+        more.filter(|line| !root.contains(line) && !line.contains("/.seccomp"))
+            .map(str::to_owned)
+            .collect()
+    };
+    // The kernel takes a namespace's links down a moment after its last process ended.
+    let mut after = lab.snapshot();
+    eventually(Duration::from_secs(5), || {
+        after = lab.snapshot();
+        left(&after).is_empty() && before.since(&after).is_empty()
+    });
+    assert!(left(&after).is_empty(), "left behind:\n  {}", left(&after).join("\n  "));
     let lost = before.since(&after);
     assert!(lost.is_empty(), "lost:\n  {}", lost.join("\n  "));
 }

@@ -222,7 +222,7 @@ fn a_container_may_share_anothers_network() {
     let answer = lab.ask(From::Container("side"), "tcp 127.0.0.1:80");
     assert_eq!(answer.unwrap(), "web 127.0.0.1", "the other's server on localhost");
     let apart = |id: &str| {
-        lab.rrun(["exec", id, "sh", "-c", "readlink /proc/self/ns/pid /proc/self/ns/mnt"])
+        lab.rrun(["exec", id, "sh", "-c", "readlink /proc/self/ns/pid; readlink /proc/self/ns/mnt"])
             .ok()
             .stdout()
     };

@@ -327,19 +327,22 @@ fn cgroup_by_config(id: &ContainerId, dir: &Path) -> Option<Cgroup> {
 }
 
 impl Container {
-    /// poststop; a failure changes nothing any more (runtime-spec, runtime.md, "Lifecycle").
+    /// poststop; a failure changes nothing any more, and the others run all the same (runtime-spec, runtime.md, "Lifecycle").
     fn after_stop(&self) {
         let Ok(spec) = self.config() else { return };
         let hooks = hooks::of(&spec, HookKind::Poststop);
         if hooks.is_empty() {
             return;
         }
-        let ran = self
-            .hook_state(&spec)
-            .json(Status::Stopped, 0)
-            .and_then(|state| hooks::run(HookKind::Poststop, hooks, &state, &HookPlace::default()));
-        if let Err(error) = ran {
-            tracing::warn!("{error}");
+        let state = match self.hook_state(&spec).json(Status::Stopped, 0) {
+            Ok(state) => state,
+            Err(error) => return tracing::warn!("{error}"),
+        };
+        for hook in hooks {
+            let one = std::slice::from_ref(hook);
+            if let Err(error) = hooks::run(HookKind::Poststop, one, &state, &HookPlace::default()) {
+                tracing::warn!("{error}");
+            }
         }
     }
 }

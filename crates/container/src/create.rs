@@ -269,22 +269,35 @@ fn attach_network(
     request: &CreateRequest,
     network: &mut dyn Network,
 ) -> Result<()> {
-    let path = format!("/proc/{}/ns/net", spawned.pid);
-    let netns = match std::fs::File::open(&path) {
-        Ok(netns) => netns,
-        Err(error) => {
-            why_gone(spawned)?;
-            return Err(error).call(|| format!("open {path}"));
+    let own: std::fs::File;
+    let netns = match plan.init.namespaces.joined(CloneFlags::CLONE_NEWNET) {
+        // Init enters it in its own time: until then /proc shows another.
+        Some(joined) => joined,
+        None => {
+            own = open_netns(spawned)?;
+            own.as_fd()
         }
     };
     let init = InitNamespaces {
         id: &request.id,
         pid: spawned.pid,
         start_time: plan.state.start_time,
-        netns: netns.as_fd(),
+        netns,
         state_dir: &claim.dir,
     };
     network.attach(&init).map_err(Error::Network)
+}
+
+/// The network namespace that init was cloned into.
+fn open_netns(spawned: &Spawned) -> Result<std::fs::File> {
+    let path = format!("/proc/{}/ns/net", spawned.pid);
+    match std::fs::File::open(&path) {
+        Ok(netns) => Ok(netns),
+        Err(error) => {
+            why_gone(spawned)?;
+            Err(error).call(|| format!("open {path}"))
+        }
+    }
 }
 
 /// Goes with init through its set-up: runs the hooks of the runtime namespace, hands over what it asks

@@ -129,6 +129,9 @@ fn enter_namespaces(namespaces: &Namespaces, channel: &Channel) -> Result<()> {
             namespaces::become_root()?;
         }
     }
+    if namespaces.new.contains(CloneFlags::CLONE_NEWNET) {
+        sys::loopback_up().call(|| "set link lo up".to_owned())?;
+    }
     namespaces.make_cgroup()
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::sched::CloneFlags;
@@ -71,6 +71,11 @@ impl Namespaces {
 
     fn joins(&self, kind: CloneFlags) -> bool {
         self.join.iter().any(|join| join.kind == kind)
+    }
+
+    /// The namespace of this kind that is joined.
+    pub(crate) fn joined(&self, kind: CloneFlags) -> Option<BorrowedFd<'_>> {
+        self.join.iter().find(|join| join.kind == kind).map(|join| join.fd.as_fd())
     }
 
     /// Whether a process in between must join before init can be cloned: namespaces to be made belong to

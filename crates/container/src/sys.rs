@@ -350,3 +350,20 @@ pub(crate) fn send_signal(pidfd: i32, number: i32) -> Result<(), Errno> {
     };
     Errno::result(rc).map(drop)
 }
+
+/// Sets `lo` up in the caller's network namespace (netdevice(7)).
+pub(crate) fn loopback_up() -> Result<(), Errno> {
+    let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC;
+    // SAFETY: only integers are passed; the result is a new descriptor.
+    let raw = Errno::result(unsafe { libc::socket(libc::AF_UNIX, kind, 0) })?;
+    let socket = own_fd(raw);
+    // SAFETY: all fields of the structure and of its union may be zero.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(b"lo") {
+        *to = from.cast_signed();
+    }
+    request.ifr_ifru.ifru_flags = libc::IFF_UP as i16;
+    // SAFETY: the request is valid for the call.
+    let rc = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &request) };
+    Errno::result(rc).map(drop)
+}

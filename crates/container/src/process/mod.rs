@@ -106,7 +106,8 @@ impl ProcessPlan {
             return Err(Error::config("process.args", "args must not be empty"));
         }
         if !process.cwd().is_absolute() {
-            return Err(Error::config("process.cwd", "Cwd must be an absolute path"));
+            let problem = format!("Cwd must be an absolute path: {}", process.cwd().display());
+            return Err(Error::config("process.cwd", problem));
         }
         let listen_fds = listen_fds();
         let mut env = environment(process.env().as_deref().unwrap_or_default())?;
