@@ -123,9 +123,6 @@ fn enter_namespaces(namespaces: &Namespaces, channel: &Channel) -> Result<()> {
         // Left from the host; refused where setgroups is (user_namespaces(7)), and then harmless.
         let _ = nix::unistd::setgroups(&[]);
     }
-    if namespaces.new.contains(CloneFlags::CLONE_NEWNET) {
-        sys::loopback_up().call(|| "bring up lo".to_owned())?;
-    }
     if direct {
         namespaces.join_rest()?;
         if namespaces.joins_user() {

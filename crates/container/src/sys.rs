@@ -102,23 +102,6 @@ pub(crate) fn may_execute(path: &CStr) -> Result<(), Errno> {
     Errno::result(rc).map(drop)
 }
 
-/// Brings the loopback interface of the caller's network namespace up (netdevice(7)).
-pub(crate) fn loopback_up() -> Result<(), Errno> {
-    use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
-    let socket = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
-    // SAFETY: all-zero is a valid ifreq: integers and bytes.
-    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    for (to, from) in request.ifr_name.iter_mut().zip(b"lo") {
-        *to = from.cast_signed();
-    }
-    request.ifr_ifru.ifru_flags = libc::IFF_UP as i16;
-    // SAFETY: request names an interface and holds its flags; the kernel only reads it.
-    Errno::result(unsafe {
-        libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request)
-    })
-    .map(drop)
-}
-
 /// setdomainname(2).
 pub(crate) fn set_domain_name(name: &str) -> Result<(), Errno> {
     // SAFETY: the pointer is valid for the given length.
