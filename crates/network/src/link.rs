@@ -9,9 +9,8 @@ use rtnetlink::packet_core::{NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL};
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressScope};
 use rtnetlink::packet_route::link::{
-    AfSpecInet6, AfSpecUnspec, BridgeStpState, In6AddrGenMode, InfoBridge, InfoBridgePort,
-    InfoData, InfoKind, InfoPortData, InfoPortKind, InfoVeth, LinkAttribute, LinkExtentMask,
-    LinkFlags, LinkInfo, LinkMessage, Prop,
+    AfSpecInet6, AfSpecUnspec, BridgeStpState, In6AddrGenMode, InfoBridge, InfoData, InfoKind,
+    InfoVeth, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkMessage, Prop,
 };
 use rtnetlink::{
     AddressMessageBuilder, LinkBridgePort, LinkMessageBuilder, LinkUnspec, RouteMessageBuilder,
@@ -210,14 +209,7 @@ pub(crate) fn mark_veth(veth: &Veth) -> Vec<Request> {
         Request::new(object(&veth.host), action, RouteNetlinkMessage::NewLink(message), 0)
     };
     let no_ipv6 = vec![AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(In6AddrGenMode::None)])];
-    // With br_netfilter a container's packet to its own published port is translated on the bridge, which
-    // then sends it back out of the port that it came in by: a bridge does so only in hairpin mode.
-    let hairpin = vec![
-        LinkInfo::PortKind(InfoPortKind::Bridge),
-        LinkInfo::PortData(InfoPortData::BridgePort(vec![InfoBridgePort::HairpinMode(true)])),
-    ];
     let mut requests = vec![
-        set("set hairpin mode", LinkAttribute::LinkInfo(hairpin)),
         set("set alias", LinkAttribute::IfAlias(veth.alias.clone())),
         set("set addrgenmode", LinkAttribute::AfSpecUnspec(no_ipv6))
             // A kernel without IPv6, or with it disabled.
