@@ -22,7 +22,7 @@ use crate::store::Claim;
 use crate::terminal::ConsoleEnd;
 use crate::{
     Bundle, Container, ContainerId, InitNamespaces, Network, StateRoot, Status, cgroups, files,
-    keyring, seccomp_listener, validate,
+    keyring, net_devices, seccomp_listener, validate,
 };
 
 /// Where the container's standard streams come from.
@@ -278,6 +278,7 @@ fn attach_network(
             own.as_fd()
         }
     };
+    net_devices::move_all(&request.bundle.spec, netns)?;
     let init = InitNamespaces {
         id: &request.id,
         pid: spawned.pid,

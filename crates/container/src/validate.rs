@@ -7,6 +7,7 @@ use nix::sched::CloneFlags;
 
 use crate::error::{Error, OsError, Result};
 use crate::namespaces::Namespaces;
+use crate::net_devices;
 use crate::spec::{Linux, Process, Spec};
 
 /// Checks the spec as a whole. What belongs to one part (mounts, process, resources) is checked where it
@@ -40,6 +41,7 @@ pub(crate) fn validate(spec: &Spec, namespaces: &Namespaces) -> Result<()> {
         "unable to restrict sys entries without a private MNT namespace",
     )?;
     unsupported(linux)?;
+    net_devices::validate(linux, namespaces, rustix::process::geteuid().is_root())?;
     for name in linux.sysctl().iter().flatten().map(|(name, _)| name) {
         sysctl(name, namespaces).map_err(|problem| Error::config("linux.sysctl", problem))?;
     }
@@ -82,14 +84,10 @@ fn check_version(version: &str) -> Result<()> {
 }
 
 fn unsupported(linux: &Linux) -> Result<()> {
-    let refuse = |field: &str, set: bool| {
-        if set { Err(Error::config(field, "not supported yet")) } else { Ok(()) }
-    };
-    refuse("linux.intelRdt", linux.intel_rdt().is_some())?;
-    refuse(
-        "linux.netDevices",
-        linux.net_devices().as_ref().is_some_and(|devices| !devices.is_empty()),
-    )
+    if linux.intel_rdt().is_some() {
+        return Err(Error::config("linux.intelRdt", "not supported yet"));
+    }
+    Ok(())
 }
 
 /// Only settings that belong to a namespace of the container may be changed (runc's list): all others
