@@ -54,7 +54,8 @@ impl Container {
         if self.dir.join(UNPUBLISHED).exists() {
             return Ok(Status::Creating);
         }
-        if self.cgroup()?.is_frozen()? {
+        let cgroup = self.cgroup()?;
+        if cgroup.exists() && cgroup.is_frozen()? {
             return Ok(Status::Paused);
         }
         Ok(if self.dir.join(START_SOCKET).exists() { Status::Created } else { Status::Running })
@@ -153,7 +154,7 @@ impl Container {
     /// A frozen process of cgroup v1 does not die of SIGKILL until it is thawed.
     fn thaw_for_death(&self) -> Result<()> {
         let cgroup = self.cgroup()?;
-        if cgroup.is_frozen()? {
+        if cgroup.exists() && cgroup.is_frozen()? {
             cgroup.thaw()?;
         }
         Ok(())
@@ -251,7 +252,9 @@ fn end_processes(state: &State, cgroup: &Cgroup) -> Result<()> {
     if let Some(init) = &init {
         let _ = kill::send(std::os::fd::AsFd::as_fd(init), Signal::KILL.number());
     }
-    cgroup.kill_all()?;
+    if cgroup.exists() {
+        cgroup.kill_all()?;
+    }
     if let Some(init) = &init {
         if !kill::wait_end(init, PATIENCE) {
             return Err(Error::StillRunning(state.id.clone()));

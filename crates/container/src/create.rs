@@ -203,6 +203,11 @@ fn console_end(request: &CreateRequest, process: &ProcessPlan) -> Result<Option<
 fn stake(plan: &mut Plan, claim: &Claim, spec: &Spec) -> Result<()> {
     write_config(&claim.dir, spec)?;
     plan.cgroup.create(&plan.resources)?;
+    if !plan.cgroup.denied().is_empty() {
+        // Without privilege some groups are not to be had: the container goes without.
+        plan.state.cgroup_paths = plan.cgroup.paths();
+        plan.init.rootfs.show_cgroups(&plan.state.cgroup_paths);
+    }
     plan.state.write(&claim.dir)
 }
 

@@ -67,7 +67,7 @@ pub enum Error {
     #[error(transparent)]
     Cgroup(#[from] cgroup::Error),
     /// The network could not be set up or undone.
-    #[error("{0}")]
+    #[error("{}", chain(.0))]
     Network(BoxError),
     /// A hook failed.
     #[error("error running {kind} hook #{index}: {problem}")]
@@ -101,8 +101,19 @@ pub enum Error {
     #[error("unable to start container process: {0}")]
     Join(ChannelError),
     /// The conversation with a child process broke.
-    #[error("conversation with the container's process: {0}")]
+    #[error("conversation with the container's process")]
     Channel(#[from] ChannelError),
+}
+
+/// An error with its causes, as one line.
+fn chain(error: &BoxError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
 }
 
 /// Why an operation is not possible now.

@@ -155,7 +155,7 @@ impl Plan {
             (false, _, Stdio::Inherit) => None,
         };
         Ok(Self {
-            entry: Entry { kinds: foreign_namespaces(container.state().pid)?, init },
+            entry: Entry::new(init, foreign_namespaces(container.state().pid)?),
             keyring: keyring::name_of(container.id()),
             affinity: affinity(request.process.exec_cpu_affinity().as_ref())?,
             process,
@@ -197,7 +197,11 @@ fn enter(plan: &Plan, cgroup: &Join, channel: &Channel) -> Result<Program> {
         }
         None => sys::reset_cpu_affinity().call(|| "reset CPU affinity".to_owned())?,
     }
-    plan.entry.join_rest()?;
+    if plan.entry.intermediate {
+        channel.expect(&Message::Mapped)?;
+    } else {
+        plan.entry.join_rest()?;
+    }
     if plan.entry.kinds.contains(CloneFlags::CLONE_NEWUSER) {
         namespaces::become_root()?;
     }

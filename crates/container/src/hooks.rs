@@ -13,8 +13,8 @@ use std::time::Duration;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 
 use crate::error::{Error, OsError, Result};
-use crate::files;
 use crate::spec::{Hook, Hooks, Spec};
+use crate::{files, sys};
 
 /// The six kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,6 +132,8 @@ fn run_one(hook: &Hook, state: &[u8], place: &HookPlace<'_>) -> Result<(), Strin
         None => command.envs(place.env.iter().filter_map(split_env)),
     };
     command.stdin(stdin).stdout(share(&output)?).stderr(share(&output)?);
+    // A runtime that is killed leaves no hook behind.
+    sys::die_with_parent(&mut command);
     let mut child = command
         .spawn()
         .map_err(|error| format!("exec {}: {}", hook.path().display(), OsError::from(&error)))?;

@@ -28,7 +28,7 @@ pub(crate) fn spawn(
 ) -> Result<Spawned> {
     let (ours, theirs) = Channel::pair()?;
     if namespaces.need_intermediate() {
-        return spawn_between(namespaces, cgroup, ours, theirs, child);
+        return spawn_between(cgroup, ours, theirs, || clone_sibling(namespaces), child);
     }
     let own_pid_namespace = File::open("/proc/self/ns/pid_for_children")
         .call(|| "open own pid namespace".to_owned())?;
@@ -58,16 +58,24 @@ pub(crate) struct Entry {
     pub(crate) init: OwnedFd,
     /// Which of them to join.
     pub(crate) kinds: CloneFlags,
+    /// A process in between must join before the new one can be cloned: without privilege, the right
+    /// to join the pid namespace comes with the user namespace.
+    pub(crate) intermediate: bool,
 }
 
 impl Entry {
+    /// The way into the namespaces `kinds` of the process `init`.
+    pub(crate) fn new(init: OwnedFd, kinds: CloneFlags) -> Self {
+        let user = kinds.contains(CloneFlags::CLONE_NEWUSER);
+        Self { init, kinds, intermediate: user && !rustix::process::geteuid().is_root() }
+    }
+
     /// Joins the pid namespace, if it is to be joined, for children of the caller.
-    fn join_pid(&self) -> Result<bool> {
-        let joins = self.kinds.contains(CloneFlags::CLONE_NEWPID);
-        if joins {
+    fn join_pid(&self) -> Result<()> {
+        if self.kinds.contains(CloneFlags::CLONE_NEWPID) {
             self.join(CloneFlags::CLONE_NEWPID)?;
         }
-        Ok(joins)
+        Ok(())
     }
 
     /// Joins all others, in one step that is done whole or not at all (setns(2) with a pidfd).
@@ -95,6 +103,16 @@ pub(crate) fn spawn_in(
     child: impl FnOnce(Channel),
 ) -> Result<Spawned> {
     let (ours, theirs) = Channel::pair()?;
+    if entry.intermediate {
+        let clone = || {
+            entry.join(entry.kinds)?;
+            sys::fork(&ForkFlags { sibling: true, ..ForkFlags::default() })
+                .call(|| "clone3".to_owned())
+        };
+        let spawned = spawn_between(cgroup, ours, theirs, clone, child)?;
+        spawned.channel.send(&Message::Mapped)?;
+        return Ok(spawned);
+    }
     if rustix::process::geteuid().is_root() {
         sys::prctl(libc::PR_SET_DUMPABLE, 0).call(|| "prctl PR_SET_DUMPABLE".to_owned())?;
     }
@@ -110,12 +128,13 @@ pub(crate) fn spawn_in(
     }
 }
 
-/// By a process that first joins namespaces, then clones the child as its own sibling.
+/// By a process that first joins namespaces, then clones the child as its own sibling: `clone`. The
+/// child must wait for [`Message::Mapped`], since both talk over the same channel.
 fn spawn_between(
-    namespaces: &Namespaces,
     cgroup: Option<BorrowedFd<'_>>,
     ours: Channel,
     theirs: Channel,
+    clone: impl FnOnce() -> Result<Fork>,
     child: impl FnOnce(Channel),
 ) -> Result<Spawned> {
     let between =
@@ -123,7 +142,7 @@ fn spawn_between(
     let pidfd_between = match between {
         Fork::Child => {
             drop(ours);
-            match clone_sibling(namespaces) {
+            match clone() {
                 Ok(Fork::Child) => child_of(child, theirs),
                 Ok(Fork::Parent { pid, .. }) => tell(&theirs, &Message::Pid(pid)),
                 Err(error) => tell(&theirs, &Message::Failed(error.to_string())),

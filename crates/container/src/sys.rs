@@ -323,6 +323,18 @@ pub(crate) fn end_on_signals() {
     }
 }
 
+/// Lets a command be killed when this process dies (PR_SET_PDEATHSIG(2const)).
+pub(crate) fn die_with_parent(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+    // SAFETY: the closure makes one system call, which is async-signal-safe.
+    unsafe {
+        command.pre_exec(|| {
+            Errno::result(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0))?;
+            Ok(())
+        });
+    }
+}
+
 /// Takes a raw descriptor received by SCM_RIGHTS or pidfd_getfd(2).
 pub(crate) fn own_fd(raw: i32) -> OwnedFd {
     // SAFETY: the kernel made this descriptor for the caller, and nobody else owns it.

@@ -1,5 +1,6 @@
 //! From config.json to a [`RootfsPlan`]: parsing and checking only, in the parent, before anything exists.
 
+use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -73,6 +74,13 @@ impl MountEntry {
 }
 
 impl RootfsPlan {
+    /// Leaves out of a cgroup v1 mount the hierarchies in which the container has no group of these.
+    pub(crate) fn show_cgroups(&mut self, paths: &BTreeMap<String, PathBuf>) {
+        if let CgroupView::Legacy { hierarchies, .. } = &mut self.cgroup {
+            hierarchies.retain(|hierarchy| paths.values().any(|path| *path == hierarchy.cgroup));
+        }
+    }
+
     /// Whether an entry of `mounts` mounts what lies on a device of the host, which the container's device
     /// rules may forbid: these are then to be set after the mounts.
     pub(crate) fn mounts_block_devices(&self) -> bool {
