@@ -7,7 +7,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::global::Global;
-use crate::{FAILURE, log, output, verb};
+use crate::{FAILURE, log, output, verb, version};
 
 /// What a person sees first.
 const ABOUT: &str = "Open Container Initiative runtime with Docker-style networking built in";
@@ -87,7 +87,7 @@ pub(crate) enum Stop {
 /// Parses the arguments, the program's name first.
 pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Cli, Stop> {
     let args: Vec<OsString> = args.collect();
-    let mut command = command();
+    let mut command = command().name(version::program());
     let error = match command.try_get_matches_from_mut(&args) {
         Ok(matches) => match Cli::from_arg_matches(&matches) {
             Ok(cli) => return Ok(cli),
@@ -141,7 +141,7 @@ impl Stop {
 
 /// The help page, which is what rrun prints without a verb.
 pub(crate) fn help() -> String {
-    command().render_help().to_string()
+    command().name(version::program()).render_help().to_string()
 }
 
 #[cfg(test)]

@@ -16,9 +16,17 @@ pub(crate) fn libseccomp() -> Option<String> {
     libseccomp::ScmpVersion::current().ok().map(|version| version.to_string())
 }
 
+/// The name this program goes by: `runc` where it is called by that name, as a drop-in is, so that
+/// whoever reads its words finds those that it knows; else `rrun`.
+pub(crate) fn program() -> &'static str {
+    let called = std::env::args_os().next();
+    let name = called.as_ref().map(std::path::Path::new).and_then(std::path::Path::file_name);
+    if name.is_some_and(|name| name == "runc") { "runc" } else { "rrun" }
+}
+
 /// runc's lines: engines read the words before the colons.
 pub(crate) fn text() -> String {
-    let mut text = format!("rrun version {RRUN}\ncommit: {}\nspec: {SPEC}\n", commit());
+    let mut text = format!("{} version {RRUN}\ncommit: {}\nspec: {SPEC}\n", program(), commit());
     if let Some(version) = libseccomp() {
         text.push_str(&format!("libseccomp: {version}\n"));
     }

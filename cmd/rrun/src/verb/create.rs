@@ -72,7 +72,7 @@ pub(crate) fn create(global: &Global, args: Args) -> anyhow::Result<u8> {
         container::create(&root, request, &mut network)?;
         Ok(SUCCESS)
     };
-    story().context("rrun create failed")
+    story().with_context(|| format!("{} create failed", crate::version::program()))
 }
 
 impl Common {

@@ -7,6 +7,7 @@ use crate::global::Global;
 use crate::net::Joint;
 use crate::output;
 use crate::verb::{SUCCESS, create, exit_status};
+use crate::version;
 
 /// create and run a container
 ///
@@ -30,7 +31,7 @@ pub(crate) struct Args {
 
 /// `rrun run`.
 pub(crate) fn run(global: &Global, args: Args) -> anyhow::Result<u8> {
-    story(global, &args).context("rrun run failed")
+    story(global, &args).with_context(|| format!("{} run failed", version::program()))
 }
 
 fn story(global: &Global, args: &Args) -> anyhow::Result<u8> {
