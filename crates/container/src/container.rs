@@ -330,20 +330,15 @@ fn cgroup_by_config(id: &ContainerId, dir: &Path) -> Option<Cgroup> {
 }
 
 impl Container {
-    /// poststop; a failure changes nothing any more, and the others run all the same (runtime-spec, runtime.md, "Lifecycle").
+    /// poststop, one after the other: a failure changes nothing any more, and keeps none of the others
+    /// from running (runtime-spec, runtime.md, "Lifecycle").
     fn after_stop(&self) {
         let Ok(spec) = self.config() else { return };
         let hooks = hooks::of(&spec, HookKind::Poststop);
-        if hooks.is_empty() {
-            return;
-        }
-        let state = match self.hook_state(&spec).json(Status::Stopped, 0) {
-            Ok(state) => state,
-            Err(error) => return tracing::warn!("{error}"),
-        };
-        for hook in hooks {
-            let one = std::slice::from_ref(hook);
-            if let Err(error) = hooks::run(HookKind::Poststop, one, &state, &HookPlace::default()) {
+        let Ok(state) = self.hook_state(&spec).json(Status::Stopped, 0) else { return };
+        for (index, hook) in hooks.iter().enumerate() {
+            let place = HookPlace::default();
+            if let Err(error) = hooks::run_nth(HookKind::Poststop, index, hook, &state, &place) {
                 tracing::warn!("{error}");
             }
         }

@@ -99,15 +99,20 @@ pub(crate) fn run(
     state: &[u8],
     place: &HookPlace<'_>,
 ) -> Result<()> {
-    for (index, hook) in hooks.iter().enumerate() {
-        tracing::debug!("running {} hook #{index}: {}", kind.name(), hook.path().display());
-        run_one(hook, state, place).map_err(|problem| Error::Hook {
-            kind: kind.name(),
-            index,
-            problem,
-        })?;
-    }
-    Ok(())
+    let mut numbered = hooks.iter().enumerate();
+    numbered.try_for_each(|(index, hook)| run_nth(kind, index, hook, state, place))
+}
+
+/// Runs one hook, the one at `index` of its list.
+pub(crate) fn run_nth(
+    kind: HookKind,
+    index: usize,
+    hook: &Hook,
+    state: &[u8],
+    place: &HookPlace<'_>,
+) -> Result<()> {
+    tracing::debug!("running {} hook #{index}: {}", kind.name(), hook.path().display());
+    run_one(hook, state, place).map_err(|problem| Error::Hook { kind: kind.name(), index, problem })
 }
 
 /// The streams are files in memory: a hook that reads nothing, writes much or leaves a daemon behind
