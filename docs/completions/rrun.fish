@@ -43,6 +43,8 @@ complete -c rrun -n "__fish_rrun_needs_command" -f -a "list" -d 'lists container
 complete -c rrun -n "__fish_rrun_needs_command" -f -a "ps" -d 'ps displays the processes running inside a container'
 complete -c rrun -n "__fish_rrun_needs_command" -f -a "pause" -d 'pause suspends all processes inside the container'
 complete -c rrun -n "__fish_rrun_needs_command" -f -a "resume" -d 'resumes all processes that have been previously paused'
+complete -c rrun -n "__fish_rrun_needs_command" -f -a "update" -d 'update container resource constraints'
+complete -c rrun -n "__fish_rrun_needs_command" -f -a "events" -d 'display container events such as OOM notifications, cpu, memory, and IO usage statistics'
 complete -c rrun -n "__fish_rrun_needs_command" -f -a "net" -d 'show networks and what is connected to them'
 complete -c rrun -n "__fish_rrun_needs_command" -f -a "spec" -d 'create a new specification file'
 complete -c rrun -n "__fish_rrun_needs_command" -f -a "features" -d 'show the enabled features'
@@ -113,6 +115,29 @@ complete -c rrun -n "__fish_rrun_using_subcommand ps" -s f -l format -d 'select 
 complete -c rrun -n "__fish_rrun_using_subcommand ps" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c rrun -n "__fish_rrun_using_subcommand pause" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c rrun -n "__fish_rrun_using_subcommand resume" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rrun -n "__fish_rrun_using_subcommand update" -s r -l resources -d 'path to the file containing the resources to update or \'-\' to read from the standard input; all other options are ignored then' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand update" -l blkio-weight -d 'specifies per cgroup weight, range is from 10 to 1000' -r
+complete -c rrun -n "__fish_rrun_using_subcommand update" -l cpu-period -d 'CPU CFS period to be used for hardcapping (in usecs)' -r
+complete -c rrun -n "__fish_rrun_using_subcommand update" -l cpu-quota -d 'CPU CFS hardcap limit (in usecs): allowed cpu time in a given period; -1 for none' -r
+complete -c rrun -n "__fish_rrun_using_subcommand update" -l cpu-burst -d 'CPU CFS hardcap burst limit (in usecs): allowed accumulated cpu time additionally for burst a given period' -r
+complete -c rrun -n "__fish_rrun_using_subcommand update" -l cpu-share -d 'CPU shares (relative weight vs. other containers)' -r
+complete -c rrun -n "__fish_rrun_using_subcommand update" -l cpu-rt-period -d 'CPU realtime period to be used for hardcapping (in usecs)' -r
+complete -c rrun -n "__fish_rrun_using_subcommand update" -l cpu-rt-runtime -d 'CPU realtime hardcap limit (in usecs): allowed cpu time in a given period' -r
+complete -c rrun -n "__fish_rrun_using_subcommand update" -l cpu-idle -d 'set cgroup SCHED_IDLE or not, 0: default behavior, 1: SCHED_IDLE' -r
+complete -c rrun -n "__fish_rrun_using_subcommand update" -l cpuset-cpus -d 'CPU(s) to use' -r
+complete -c rrun -n "__fish_rrun_using_subcommand update" -l cpuset-mems -d 'memory node(s) to use' -r
+complete -c rrun -n "__fish_rrun_using_subcommand update" -l kernel-memory -r
+complete -c rrun -n "__fish_rrun_using_subcommand update" -l kernel-memory-tcp -r
+complete -c rrun -n "__fish_rrun_using_subcommand update" -l memory -d 'memory limit (in bytes, or with a unit as in 50M); -1 for none' -r
+complete -c rrun -n "__fish_rrun_using_subcommand update" -l memory-reservation -d 'memory reservation or soft limit' -r
+complete -c rrun -n "__fish_rrun_using_subcommand update" -l memory-swap -d 'total memory usage (memory + swap); -1 for unlimited swap' -r
+complete -c rrun -n "__fish_rrun_using_subcommand update" -l pids-limit -d 'maximum number of pids allowed in the container; -1 for no limit' -r
+complete -c rrun -n "__fish_rrun_using_subcommand update" -l l3-cache-schema -d 'the string of Intel RDT/CAT L3 cache schema' -r
+complete -c rrun -n "__fish_rrun_using_subcommand update" -l mem-bw-schema -d 'the string of Intel RDT/MBA memory bandwidth schema' -r
+complete -c rrun -n "__fish_rrun_using_subcommand update" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rrun -n "__fish_rrun_using_subcommand events" -l interval -d 'set the stats collection interval' -r
+complete -c rrun -n "__fish_rrun_using_subcommand events" -l stats -d 'display the container\'s stats then exit'
+complete -c rrun -n "__fish_rrun_using_subcommand events" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c rrun -n "__fish_rrun_using_subcommand net; and not __fish_seen_subcommand_from ls inspect map" -s h -l help -d 'Print help'
 complete -c rrun -n "__fish_rrun_using_subcommand net; and not __fish_seen_subcommand_from ls inspect map" -f -a "ls" -d 'list the networks'
 complete -c rrun -n "__fish_rrun_using_subcommand net; and not __fish_seen_subcommand_from ls inspect map" -f -a "inspect" -d 'show a network and its containers, as JSON'

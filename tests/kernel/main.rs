@@ -10,6 +10,7 @@ mod faults;
 mod hooks;
 mod input;
 mod lifecycle;
+mod limits;
 mod network;
 mod process;
 mod terminal;

@@ -42,6 +42,8 @@ pub(crate) enum Verb {
     Ps(verb::ps::Args),
     Pause(verb::pause::PauseArgs),
     Resume(verb::pause::ResumeArgs),
+    Update(verb::update::Args),
+    Events(verb::events::Args),
     Net(crate::net::Args),
     Spec(verb::spec::Args),
     Features(verb::features::Args),
@@ -49,11 +51,7 @@ pub(crate) enum Verb {
     #[command(hide = true)]
     Checkpoint(verb::Unsupported),
     #[command(hide = true)]
-    Events(verb::Unsupported),
-    #[command(hide = true)]
     Restore(verb::Unsupported),
-    #[command(hide = true)]
-    Update(verb::Unsupported),
 }
 
 /// The command line as clap sees it: for parsing, man pages and completions.

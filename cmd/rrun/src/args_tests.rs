@@ -63,7 +63,11 @@ fn flags_are_taken_in_the_positions_of_runc() {
         "rrun exec --process process.json --cgroup cpu,cpuacct:x --cgroup y:z --ignore-paused c1",
         "rrun exec -c CAP_KILL --cap CAP_CHOWN --no-new-privs --apparmor a --process-label l c1 ls",
         "rrun update --memory 1 c1",
+        "rrun update c1 --memory-swap -1 --cpu-quota -1 --pids-limit -1 --cpu-idle -1",
+        "rrun update -r - c1",
+        "rrun update --resources file c1 --memory 50M --blkio-weight 10",
         "rrun events --stats c1",
+        "rrun events --interval 100ms c1",
     ] {
         let outcome = outcome(line);
         // -i is no flag of runc's exec.
@@ -127,6 +131,9 @@ fn what_is_wrong_is_said_in_one_line() {
         ("rrun run", "required arguments were not provided"),
         ("rrun run --net=brigde c1", "invalid value 'brigde'"),
         ("rrun run -p 80:65536 c1", "invalid value '80:65536'"),
+        ("rrun update --memory 5x c1", "invalid suffix: 'x'"),
+        ("rrun update --cpu-share -1 c1", "unexpected argument '-1' found"),
+        ("rrun events --interval 0s c1", "duration interval must be greater than 0"),
         ("rrun run a b c", "unexpected argument 'c' found"),
     ] {
         let error = outcome(line).unwrap_err();
@@ -161,7 +168,7 @@ fn help_pages_have_the_head_of_runc() {
     let Err(Stop::Help(help)) = parse(words("rrun --help")) else { panic!("--help") };
     let text = help.to_string();
     assert!(text.starts_with("NAME:\n   rrun - Open Container Initiative runtime"), "{text}");
-    for hidden in ["checkpoint", "events", "restore", "update", "--criu"] {
+    for hidden in ["checkpoint", "restore", "--criu"] {
         assert!(!text.contains(hidden), "{hidden}: {text}");
     }
 }

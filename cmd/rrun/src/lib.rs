@@ -68,14 +68,14 @@ fn dispatch(global: &Global, verb: Verb) -> anyhow::Result<u8> {
         Verb::Ps(args) => verb::ps::ps(global, &args),
         Verb::Pause(args) => verb::pause::pause(global, &args),
         Verb::Resume(args) => verb::pause::resume(global, &args),
+        Verb::Update(args) => verb::update::update(global, &args),
+        Verb::Events(args) => verb::events::events(global, &args),
         Verb::Spec(args) => verb::spec::spec(&args),
         Verb::Net(args) => net::net(&args),
         Verb::Features(args) => verb::features::features(&args),
         Verb::Completions(args) => verb::completions::completions(&args),
         Verb::Checkpoint(_) => verb::unsupported("checkpoint"),
-        Verb::Events(_) => verb::unsupported("events"),
         Verb::Restore(_) => verb::unsupported("restore"),
-        Verb::Update(_) => verb::unsupported("update"),
     }
 }
 

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use crate::error::{CallContext, Error, OsError, Result};
 use crate::files;
-use crate::spec::{Capability, Process, Spec};
+use crate::lenient::Lenient;
+use crate::spec::{Capability, LinuxResources, Process, Spec};
 
 /// The largest config.json that is read, in bytes.
 const MAX_CONFIG: u64 = 16 << 20;
@@ -53,12 +54,53 @@ pub fn parse_process(path: &Path) -> Result<Process> {
     parse("process.json", &bytes)
 }
 
-/// The straight way first; what it refuses is looked at again for a name that this program does not
-/// know but may ignore, and for the place of the error.
-fn parse<T: DeserializeOwned>(file: &str, bytes: &[u8]) -> Result<T> {
+/// Parses the resources that `update` is given, a file or a pipe.
+pub fn parse_resources(file: std::fs::File) -> Result<LinuxResources> {
+    let bytes = files::read_to_limit(file, 0, MAX_CONFIG)
+        .map_err(|error| Error::config("resources", error.to_string()))?;
+    let mut resources: LinuxResources = parse("resources", &bytes)?;
+    if resources.pids().is_some_and(|pids| pids.limit() == 0) {
+        // A whole object comes from an engine, whose zeros mean "leave alone"; older types of the
+        // specification cannot be written without it.
+        resources.set_pids(None);
+    }
+    Ok(resources)
+}
+
+/// A document that comes from outside.
+trait Document: DeserializeOwned {
+    /// Whether it may mean something that its type cannot hold.
+    fn is_ambiguous(&self) -> bool {
+        false
+    }
+}
+
+impl Document for Spec {
+    /// `"pids": {}` is no limit, `"pids": {"limit": 0}` is one.
+    fn is_ambiguous(&self) -> bool {
+        let resources = self.linux().as_ref().and_then(|linux| linux.resources().as_ref());
+        resources.and_then(|resources| *resources.pids()).is_some_and(|pids| pids.limit() == 0)
+    }
+}
+
+impl Document for Process {}
+impl Document for LinuxResources {}
+
+/// The straight way; `None` where something was refused or ignored.
+fn parse_exact<T: Document>(bytes: &[u8]) -> Option<T> {
     // An array of the right values would be taken for the object.
     let object = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
-    if object && let Ok(parsed) = serde_json::from_slice(bytes) {
+    let mut ignored = !object;
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let parsed: T = serde_ignored::deserialize(&mut json, |_| ignored = true).ok()?;
+    json.end().ok()?;
+    (!ignored && !parsed.is_ambiguous()).then_some(parsed)
+}
+
+/// The straight way first. What it refuses or ignores is looked at again: for a field's name in another
+/// case, for a name that this program does not know but may ignore, and for the place of the error.
+fn parse<T: Document>(file: &str, bytes: &[u8]) -> Result<T> {
+    if let Some(parsed) = parse_exact(bytes) {
         return Ok(parsed);
     }
     let mut value: Value =
@@ -75,7 +117,7 @@ fn parse<T: DeserializeOwned>(file: &str, bytes: &[u8]) -> Result<T> {
             .as_object_mut()
             .map(|process| process.entry("user").or_insert(json!({"uid": 0, "gid": 0})));
     }
-    serde_path_to_error::deserialize(value).map_err(|error| {
+    serde_path_to_error::deserialize(Lenient(value)).map_err(|error| {
         let field = match error.path().to_string() {
             path if path == "." => file.to_owned(),
             path => format!("{file}: {path}"),
@@ -176,5 +218,46 @@ mod tests {
             .clone()
             .unwrap();
         assert_eq!(bounding.len(), 1);
+    }
+
+    fn resources(json: &str) -> LinuxResources {
+        let text = format!(r#"{{"ociVersion":"1.0.2","linux":{{"resources":{json}}}}}"#);
+        let spec: Spec = parse("config.json", text.as_bytes()).unwrap();
+        spec.linux().as_ref().unwrap().resources().clone().unwrap()
+    }
+
+    #[test]
+    fn names_in_another_case_are_not_ignored() {
+        let read = resources(r#"{"cpu":{"shares":5},"CPU":{"Cpus":"0"},"hugepagelimits":[]}"#);
+        let cpu = read.cpu().as_ref().unwrap();
+        assert_eq!((cpu.shares(), cpu.cpus().as_deref()), (Some(5), Some("0")));
+        assert_eq!(read.hugepage_limits().as_deref(), Some(&[][..]));
+        let text = error(r#"{"ociVersion":"1.0.2","Linux":{"Seccomp":{"defaultAction":"nope"}}}"#);
+        assert!(text.contains("linux.seccomp.defaultAction"), "{text}");
+    }
+
+    #[test]
+    fn a_limit_of_zero_processes_is_not_the_absence_of_one() {
+        assert!(resources(r#"{"pids":{}}"#).pids().is_none());
+        assert_eq!(resources(r#"{"pids":{"limit":0}}"#).pids().unwrap().limit(), 0);
+    }
+
+    /// An exact document needs one look only.
+    #[test]
+    fn the_straight_way_is_taken() {
+        let exact = serde_json::to_vec(&Spec::default()).unwrap();
+        assert_eq!(parse_exact::<Spec>(&exact), Some(Spec::default()));
+        assert!(parse_exact::<Process>(br#"{"args":["id"],"cwd":"/","CWD":"/x"}"#).is_none());
+    }
+
+    #[test]
+    fn an_update_says_nothing_with_zero_processes() {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        let json = br#"{"CPU":{"Cpus":"1"},"pids":{"limit":0}}"#;
+        std::io::Write::write_all(&mut writer, json).unwrap();
+        drop(writer);
+        let read = parse_resources(std::os::fd::OwnedFd::from(reader).into()).unwrap();
+        assert_eq!(read.cpu().as_ref().unwrap().cpus().as_deref(), Some("1"));
+        assert!(read.pids().is_none());
     }
 }

@@ -202,7 +202,7 @@ fn console_end(request: &CreateRequest, process: &ProcessPlan) -> Result<Option<
 /// comes after that, since who finds one may kill all that is in the cgroup it names.
 fn stake(plan: &mut Plan, claim: &Claim, spec: &Spec) -> Result<()> {
     write_config(&claim.dir, spec)?;
-    plan.cgroup.create(&plan.resources)?;
+    plan.cgroup.create(&plan.resources).map_err(Error::ApplyCgroup)?;
     if !plan.cgroup.denied().is_empty() {
         // Without privilege some groups are not to be had: the container goes without.
         plan.state.cgroup_paths = plan.cgroup.paths();
@@ -222,7 +222,7 @@ fn make(
     if !plan.init.rootfs.mounts_block_devices() {
         plan.cgroup.set_devices(&plan.devices)?;
     }
-    let cgroup = plan.cgroup.join_handles(&SubCgroups::none())?;
+    let cgroup = plan.cgroup.join_handles(&SubCgroups::none()).map_err(Error::ApplyCgroup)?;
     let start = claim.listen_for_start()?;
     plan.init.rootfs.open_id_maps()?;
     plan.init.process.rlimits.iter().try_for_each(Rlimit::raise)?;
@@ -261,7 +261,7 @@ fn make(
 }
 
 /// The config as it is in effect: `exec` and hooks read it, whatever becomes of the bundle.
-fn write_config(dir: &Path, spec: &Spec) -> Result<()> {
+pub(crate) fn write_config(dir: &Path, spec: &Spec) -> Result<()> {
     let path = dir.join(CONFIG_FILE);
     let bytes = serde_json::to_vec(spec).map_err(|error| Error::corrupt(&path, error))?;
     files::replace(&path, &bytes, 0o600).call(|| format!("write {}", path.display()))

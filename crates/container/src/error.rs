@@ -63,9 +63,12 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
-    /// The cgroup could not be made, changed or removed.
+    /// The cgroup could not be read, changed or removed.
     #[error(transparent)]
     Cgroup(#[from] cgroup::Error),
+    /// A new container's cgroup could not be made or entered. (The wording is runc's.)
+    #[error("unable to apply cgroup configuration: {0}")]
+    ApplyCgroup(#[source] cgroup::Error),
     /// The network could not be set up or undone.
     #[error("{}", chain(.0))]
     Network(BoxError),
