@@ -4,6 +4,8 @@
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # The oldest Rust that builds rrun, as Cargo.toml says.
 msrv=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$root/Cargo.toml")
+# su(1) without "-" leaves out where ip and nft are.
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 build_packages=(ca-certificates gcc libc6-dev libseccomp-dev pkg-config)
 
 say() { printf '\n\033[1m== %s\033[0m\n' "$*" >&2; }

@@ -155,3 +155,42 @@ fn cgroups_inside_are_read_only_and_do_not_stop_delete() {
     lab.rrun(["delete", "-f", "c"]).ok();
     crate::leftovers(&lab, &before);
 }
+
+#[test]
+fn update_changes_what_it_names_and_leaves_zeros_alone() {
+    let lab = Lab::new();
+    let bundle = lab.bundle("b").args(["sleep", "1000"]).edit(|spec| {
+        spec["linux"]["resources"]["memory"] = json!({"limit": 64 << 20});
+        spec["linux"]["resources"]["pids"] = json!({"limit": 50});
+    });
+    lab.rrun(["run", "-d", "--bundle", bundle.arg(), "c"]).ok();
+    let read = |file: &str| {
+        lab.rrun(["exec", "c", "sh", "-c", &format!("cat /sys/fs/cgroup/{file}")])
+            .ok()
+            .stdout()
+            .trim()
+            .to_owned()
+    };
+    let (memory, pids) = match lab
+        .cgroup("pids")
+        .is_some_and(|g| g.join("pids.max").exists() || !g.join("cgroup.controllers").exists())
+    {
+        true if lab.cgroup("memory").is_some_and(|g| g.join("memory.limit_in_bytes").exists()) => {
+            ("memory/memory.limit_in_bytes", "pids/pids.max")
+        }
+        _ => ("memory.max", "pids.max"),
+    };
+    assert_eq!(read(memory), (64u32 << 20).to_string());
+    assert_eq!(read(pids), "50");
+    lab.rrun(["update", "--pids-limit", "70", "c"]).ok();
+    assert_eq!(read(pids), "70");
+    // What a containerd shim sends: a whole object where zero means "leave alone".
+    let resources = lab.folder().join("resources.json");
+    let text = json!({"memory": {"limit": 96 << 20}, "cpu": {"shares": 0, "quota": 0, "period": 0},
+        "pids": {"limit": 0}, "blockIO": {"weight": 0}});
+    fs::write(&resources, text.to_string()).unwrap();
+    lab.rrun(["update", "--resources", resources.to_str().unwrap(), "c"]).ok();
+    assert_eq!(read(memory), (96u32 << 20).to_string());
+    assert_eq!(read(pids), "70");
+    lab.rrun(["delete", "-f", "c"]).ok();
+}
