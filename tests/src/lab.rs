@@ -42,7 +42,19 @@ pub struct Lab {
     pid: u32,
     namespaces: Vec<(File, CloneFlags)>,
     cgroups: Cgroups,
-    folder: PathBuf,
+    folder: Folder,
+}
+
+/// A folder that goes with its value, also when the lab does not come up.
+#[derive(Debug)]
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if let Err(e) = fs::remove_dir_all(&self.0) {
+            eprintln!("remove {}: {e}", self.0.display());
+        }
+    }
 }
 
 impl Lab {
@@ -56,8 +68,8 @@ impl Lab {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("rrun-test-{}-{number}", std::process::id());
-        let folder = std::env::temp_dir().join(&name);
-        fs::create_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+        let folder = Folder(std::env::temp_dir().join(&name));
+        fs::create_dir(&folder.0).unwrap_or_else(|e| panic!("{}: {e}", folder.0.display()));
         let cgroups = Cgroups::create(&name).expect("cgroups of the lab");
         let layout = match Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
             true => "v2",
@@ -91,7 +103,7 @@ impl Lab {
 
     /// The lab's folder on the host: bundles and the outputs of commands. Gone with the lab.
     pub fn folder(&self) -> &Path {
-        &self.folder
+        &self.folder.0
     }
 
     /// The way to `path` of the lab for this process, which is outside.
@@ -172,7 +184,7 @@ impl Lab {
         args: impl IntoIterator<Item = S>,
     ) -> Command {
         let mut command = Command::new(runtime());
-        command.args(args).current_dir(&self.folder);
+        command.args(args).current_dir(&self.folder.0);
         command
     }
 
@@ -183,7 +195,7 @@ impl Lab {
 
     /// Runs a host's program in the lab to its end.
     pub fn sh(&self, script: &str) -> Ran {
-        self.run(Command::new("/bin/sh").args(["-ec", script]).current_dir(&self.folder))
+        self.run(Command::new("/bin/sh").args(["-ec", script]).current_dir(&self.folder.0))
     }
 
     /// Runs `command` in the lab to its end, its output in files: a container may keep them open.
@@ -193,7 +205,7 @@ impl Lab {
 
     /// A bundle `name` with a busybox rootfs.
     pub fn bundle(&self, name: &str) -> Bundle {
-        Bundle::create(&self.folder.join(name))
+        Bundle::create(&self.folder.0.join(name))
     }
 
     /// What there is in the lab now.
@@ -292,9 +304,6 @@ impl Drop for Lab {
         drop(self.life.take());
         if let Err(e) = self.init.wait() {
             eprintln!("wait for lab-init: {e}");
-        }
-        if let Err(e) = fs::remove_dir_all(&self.folder) {
-            eprintln!("remove {}: {e}", self.folder.display());
         }
     }
 }
