@@ -92,7 +92,9 @@ fn parse_exact<T: Document>(bytes: &[u8]) -> Option<T> {
     let object = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
     let mut ignored = !object;
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    let parsed: T = serde_ignored::deserialize(&mut json, |_| ignored = true).ok()?;
+    // One type of callback for all documents: one copy of the code that reads what they share.
+    let mut note: &mut dyn FnMut(serde_ignored::Path<'_>) = &mut |_| ignored = true;
+    let parsed: T = serde_ignored::deserialize(&mut json, &mut note).ok()?;
     json.end().ok()?;
     (!ignored && !parsed.is_ambiguous()).then_some(parsed)
 }
@@ -117,12 +119,10 @@ fn parse<T: Document>(file: &str, bytes: &[u8]) -> Result<T> {
             .as_object_mut()
             .map(|process| process.entry("user").or_insert(json!({"uid": 0, "gid": 0})));
     }
-    serde_path_to_error::deserialize(Lenient(value)).map_err(|error| {
-        let field = match error.path().to_string() {
-            path if path == "." => file.to_owned(),
-            path => format!("{file}: {path}"),
-        };
-        Error::config(field, error.into_inner().to_string())
+    T::deserialize(Lenient(value)).map_err(|misfit| {
+        let place = misfit.place();
+        let field = if place.is_empty() { file.to_owned() } else { format!("{file}: {place}") };
+        Error::config(field, misfit.to_string())
     })
 }
 

@@ -2,29 +2,120 @@
 //! matter (`"CPU"`, `"pagesize"`), `null` is the same as absent, and of two spellings of one name the
 //! later counts (encoding/json, `Unmarshal`).
 
-use serde::de::value::{MapDeserializer, SeqDeserializer};
-use serde::de::{Deserializer, IntoDeserializer, Visitor};
+use std::fmt;
+
+use serde::de::value::StringDeserializer;
+use serde::de::{DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
-use serde_json::map::{Entry, Map};
-use serde_json::{Error, Value};
+use serde_json::Value;
+use serde_json::map::{self, Entry, Map};
 
 /// A value to deserialize leniently. The names of fields come from the type that is read into, so this
 /// knows no schema of its own; keys of maps (`annotations`, `unified`) stay as they are.
 pub(crate) struct Lenient(pub(crate) Value);
 
-impl<'de> Deserializer<'de> for Lenient {
-    type Error = Error;
+/// What does not fit the type that is read into, and where in the document it stands.
+#[derive(Debug)]
+pub(crate) struct Misfit {
+    /// From the innermost outwards.
+    place: Vec<Step>,
+    problem: String,
+}
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+#[derive(Debug)]
+enum Step {
+    Key(String),
+    Index(usize),
+}
+
+impl Misfit {
+    fn within(mut self, step: Step) -> Self {
+        self.place.push(step);
+        self
+    }
+
+    /// The place, as `process.user.uid` or `mounts[3].type`; empty for the document itself.
+    pub(crate) fn place(&self) -> String {
+        self.place.iter().rev().fold(String::new(), |place, step| match step {
+            Step::Index(index) => format!("{place}[{index}]"),
+            Step::Key(key) if place.is_empty() => key.clone(),
+            Step::Key(key) => format!("{place}.{key}"),
+        })
+    }
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.problem)
+    }
+}
+
+impl std::error::Error for Misfit {}
+
+impl serde::de::Error for Misfit {
+    fn custom<T: fmt::Display>(problem: T) -> Self {
+        Self { place: Vec::new(), problem: problem.to_string() }
+    }
+}
+
+impl From<serde_json::Error> for Misfit {
+    fn from(error: serde_json::Error) -> Self {
+        serde::de::Error::custom(error)
+    }
+}
+
+/// The entries of an object, one after the other.
+struct Entries {
+    rest: map::IntoIter,
+    next: Option<(String, Value)>,
+}
+
+impl<'de> MapAccess<'de> for Entries {
+    type Error = Misfit;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Misfit> {
+        self.next = self.rest.next();
+        let Some((key, _)) = &self.next else { return Ok(None) };
+        let name: StringDeserializer<Misfit> = key.clone().into_deserializer();
+        seed.deserialize(name).map(Some).map_err(|misfit| misfit.within(Step::Key(key.clone())))
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Misfit> {
+        let (key, value) = self.next.take().unwrap_or_default();
+        seed.deserialize(Lenient(value)).map_err(|misfit| misfit.within(Step::Key(key)))
+    }
+}
+
+/// The items of an array, one after the other.
+struct Items {
+    rest: std::iter::Enumerate<std::vec::IntoIter<Value>>,
+}
+
+impl<'de> SeqAccess<'de> for Items {
+    type Error = Misfit;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, Misfit> {
+        let Some((index, value)) = self.rest.next() else { return Ok(None) };
+        seed.deserialize(Lenient(value))
+            .map(Some)
+            .map_err(|misfit| misfit.within(Step::Index(index)))
+    }
+}
+
+impl<'de> Deserializer<'de> for Lenient {
+    type Error = Misfit;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
         match self.0 {
-            Value::Object(map) => {
-                let entries = map.into_iter().map(|(key, value)| (key, Self(value)));
-                visitor.visit_map(MapDeserializer::new(entries))
-            }
-            Value::Array(items) => {
-                visitor.visit_seq(SeqDeserializer::new(items.into_iter().map(Self)))
-            }
-            scalar => scalar.deserialize_any(visitor),
+            Value::Object(map) => visitor.visit_map(Entries { rest: map.into_iter(), next: None }),
+            Value::Array(items) => visitor.visit_seq(Items { rest: items.into_iter().enumerate() }),
+            scalar => Ok(scalar.deserialize_any(visitor)?),
         }
     }
 
@@ -33,7 +124,7 @@ impl<'de> Deserializer<'de> for Lenient {
         name: &'static str,
         fields: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Error> {
+    ) -> Result<V::Value, Misfit> {
         let Value::Object(map) = self.0 else { return self.deserialize_any(visitor) };
         let mut map = by_field(map, fields);
         if name == "LinuxResources" && map.get("pids").is_some_and(|pids| !names_limit(pids)) {
@@ -43,7 +134,7 @@ impl<'de> Deserializer<'de> for Lenient {
         Self(Value::Object(map)).deserialize_any(visitor)
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
         if self.0.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
@@ -51,7 +142,7 @@ impl<'de> Deserializer<'de> for Lenient {
         self,
         _name: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Error> {
+    ) -> Result<V::Value, Misfit> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -60,21 +151,13 @@ impl<'de> Deserializer<'de> for Lenient {
         name: &'static str,
         variants: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Error> {
-        self.0.deserialize_enum(name, variants, visitor)
+    ) -> Result<V::Value, Misfit> {
+        Ok(self.0.deserialize_enum(name, variants, visitor)?)
     }
 
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
         unit_struct seq tuple tuple_struct map identifier ignored_any
-    }
-}
-
-impl<'de> IntoDeserializer<'de, Error> for Lenient {
-    type Deserializer = Self;
-
-    fn into_deserializer(self) -> Self {
-        self
     }
 }
 
