@@ -4,9 +4,12 @@ use std::io;
 use std::os::fd::BorrowedFd;
 
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
+    DecodeError, NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkDeserializable,
+    NetlinkHeader, NetlinkMessage, NetlinkPayload, Parseable,
 };
 use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::address::AddressMessage;
+use netlink_packet_route::link::LinkMessage;
 use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
 use nix::sched::{CloneFlags, setns};
 
@@ -81,6 +84,25 @@ impl RouteSocket {
     }
 }
 
+/// The answers to the questions asked here: the library's own type would bring the readers of every
+/// message of route netlink into the program.
+struct Reply(RouteNetlinkMessage);
+
+impl NetlinkDeserializable for Reply {
+    type Error = DecodeError;
+
+    fn deserialize(header: &NetlinkHeader, payload: &[u8]) -> Result<Self, DecodeError> {
+        match header.message_type {
+            libc::RTM_NEWLINK => LinkMessage::parse(payload).map(RouteNetlinkMessage::NewLink),
+            libc::RTM_NEWADDR => {
+                AddressMessage::parse(payload).map(RouteNetlinkMessage::NewAddress)
+            }
+            other => Err(DecodeError::from(format!("unexpected message of type {other}"))),
+        }
+        .map(Self)
+    }
+}
+
 /// What the kernel says to one request.
 #[derive(Default)]
 struct Answer {
@@ -95,7 +117,7 @@ impl Answer {
     fn read(&mut self, mut bytes: &[u8], sequence: u32) -> io::Result<()> {
         let broken = |error| io::Error::new(io::ErrorKind::InvalidData, error);
         while !bytes.is_empty() {
-            let message = NetlinkMessage::deserialize(bytes).map_err(broken)?;
+            let message = NetlinkMessage::<Reply>::deserialize(bytes).map_err(broken)?;
             let length = (message.header.length as usize).next_multiple_of(4);
             bytes = bytes.get(length.max(4)..).unwrap_or_default();
             if message.header.sequence_number != sequence {
@@ -103,7 +125,7 @@ impl Answer {
             }
             self.interrupted |= message.header.flags & NLM_F_DUMP_INTR != 0;
             match message.payload {
-                NetlinkPayload::InnerMessage(message) => self.messages.push(message),
+                NetlinkPayload::InnerMessage(Reply(message)) => self.messages.push(message),
                 NetlinkPayload::Error(error) if error.code.is_some() => return Err(error.to_io()),
                 NetlinkPayload::Done(done) if done.code != 0 => {
                     return Err(io::Error::from_raw_os_error(done.code.abs()));

@@ -9,10 +9,13 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::errno::Errno;
 use rtnetlink::packet_core::{
-    ErrorMessage, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage,
-    NetlinkPayload, NlasIterator,
+    DecodeError, ErrorMessage, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkDeserializable,
+    NetlinkHeader, NetlinkMessage, NetlinkPayload, NlasIterator, Parseable,
 };
 use rtnetlink::packet_route::RouteNetlinkMessage;
+use rtnetlink::packet_route::address::AddressMessage;
+use rtnetlink::packet_route::link::LinkMessage;
+use rtnetlink::packet_route::route::RouteMessage;
 use rtnetlink::sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
 use crate::{Error, Refusal, Result};
@@ -129,7 +132,7 @@ impl Netlink {
                     continue;
                 }
                 match reply.payload {
-                    NetlinkPayload::InnerMessage(message) => return Ok(Some(message)),
+                    NetlinkPayload::InnerMessage(Reply(message)) => return Ok(Some(message)),
                     NetlinkPayload::Error(error) => {
                         return request.refused(&error).map_or(Ok(None), Err);
                     }
@@ -151,7 +154,7 @@ impl Netlink {
                     continue;
                 }
                 match reply.payload {
-                    NetlinkPayload::InnerMessage(message) => answers.push(message),
+                    NetlinkPayload::InnerMessage(Reply(message)) => answers.push(message),
                     NetlinkPayload::Done(_) => return Ok(answers),
                     NetlinkPayload::Error(error) => {
                         return request.refused(&error).map_or(Ok(answers), Err);
@@ -191,7 +194,7 @@ impl Netlink {
         }
     }
 
-    fn receive(&mut self, request: &Request) -> Result<Vec<NetlinkMessage<RouteNetlinkMessage>>> {
+    fn receive(&mut self, request: &Request) -> Result<Vec<NetlinkMessage<Reply>>> {
         self.buffer.clear();
         while let Err(source) = self.socket.recv(&mut self.buffer, 0) {
             if source.kind() != io::ErrorKind::Interrupted {
@@ -206,7 +209,7 @@ impl Netlink {
         let mut messages = Vec::new();
         let mut rest = self.buffer.as_slice();
         while !rest.is_empty() {
-            let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest)
+            let message = NetlinkMessage::<Reply>::deserialize(rest)
                 .map_err(|error| unreadable(error.to_string()))?;
             let length = (message.header.length as usize).next_multiple_of(4);
             if length < HEADER {
@@ -216,6 +219,27 @@ impl Netlink {
             messages.push(message);
         }
         Ok(messages)
+    }
+}
+
+/// What the kernel answers to the questions asked here. The library's own type knows every message of
+/// route netlink, of which a program that never sees them need not hold the readers.
+#[derive(Debug)]
+struct Reply(RouteNetlinkMessage);
+
+impl NetlinkDeserializable for Reply {
+    type Error = DecodeError;
+
+    fn deserialize(header: &NetlinkHeader, payload: &[u8]) -> Result<Self, DecodeError> {
+        match header.message_type {
+            libc::RTM_NEWLINK => LinkMessage::parse(payload).map(RouteNetlinkMessage::NewLink),
+            libc::RTM_NEWADDR => {
+                AddressMessage::parse(payload).map(RouteNetlinkMessage::NewAddress)
+            }
+            libc::RTM_NEWROUTE => RouteMessage::parse(payload).map(RouteNetlinkMessage::NewRoute),
+            other => Err(DecodeError::from(format!("unexpected message of type {other}"))),
+        }
+        .map(Self)
     }
 }
 
