@@ -157,7 +157,7 @@ impl Plan {
         })?;
         let hooks_of = |kind| hooks::of(spec, kind).to_vec();
         Ok(Self {
-            console: console_end(request, &process)?,
+            console: ConsoleEnd::of(process.terminal.is_some(), request.detach, &request.stdio)?,
             state: State::new(request.id.as_str(), bundle, &rootfs, cgroup.paths()),
             cgroup,
             devices: cgroup::device_rules(
@@ -179,22 +179,6 @@ impl Plan {
                 keyring: if request.no_new_keyring { None } else { keyring::name_of(&request.id) },
             },
         })
-    }
-}
-
-/// Where a pty's master will go, or why there cannot be one.
-fn console_end(request: &CreateRequest, process: &ProcessPlan) -> Result<Option<ConsoleEnd>> {
-    let refuse = |problem: &str| Err(Error::config("process.terminal", problem));
-    match (process.terminal.is_some(), request.detach, &request.stdio) {
-        (true, true, Stdio::Inherit) => {
-            refuse("cannot allocate tty if rrun will detach without setting console socket")
-        }
-        (false, _, Stdio::ConsoleSocket(_)) | (true, false, Stdio::ConsoleSocket(_)) => {
-            refuse("cannot use console socket if rrun will not detach or allocate tty")
-        }
-        (true, true, Stdio::ConsoleSocket(path)) => ConsoleEnd::connect(path).map(Some),
-        (true, false, Stdio::Inherit) => ConsoleEnd::relay().map(Some),
-        (false, _, Stdio::Inherit) => Ok(None),
     }
 }
 

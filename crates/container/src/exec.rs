@@ -138,28 +138,12 @@ impl Plan {
             kill::open_init(container.state()).ok_or(Error::Status(StatusError::ExecStopped))?;
         let surroundings = Surroundings::of(&spec, request.preserve_fds);
         let process = ProcessPlan::new(&request.process, &surroundings, &container.root)?;
-        let refuse = |problem: &str| Err(Error::config("process.terminal", problem));
-        let console = match (process.terminal.is_some(), request.detach, &request.stdio) {
-            (true, _, Stdio::ConsoleSocket(path)) if request.detach => {
-                Some(ConsoleEnd::connect(path)?)
-            }
-            (true, true, Stdio::Inherit) => {
-                return refuse(
-                    "cannot allocate tty if rrun will detach without setting console socket",
-                );
-            }
-            (_, _, Stdio::ConsoleSocket(_)) => {
-                return refuse("cannot use console socket if rrun will not detach or allocate tty");
-            }
-            (true, false, Stdio::Inherit) => Some(ConsoleEnd::relay()?),
-            (false, _, Stdio::Inherit) => None,
-        };
         Ok(Self {
             entry: Entry::new(init, foreign_namespaces(container.state().pid)?),
             keyring: keyring::name_of(container.id()),
             affinity: affinity(request.process.exec_cpu_affinity().as_ref())?,
+            console: ConsoleEnd::of(process.terminal.is_some(), request.detach, &request.stdio)?,
             process,
-            console,
             spec,
         })
     }

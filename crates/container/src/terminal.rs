@@ -9,7 +9,7 @@ use rustix::termios::{OptionalActions, Termios, Winsize};
 
 use crate::channel;
 use crate::error::{CallContext, Error, Result};
-use crate::sys;
+use crate::{Stdio, sys};
 
 /// Where the child sends the master of its pty.
 #[derive(Debug)]
@@ -21,15 +21,31 @@ pub(crate) enum ConsoleEnd {
 }
 
 impl ConsoleEnd {
+    /// Where the master of a process's pty will go, if it has one, or why there cannot be one.
+    pub(crate) fn of(terminal: bool, detach: bool, stdio: &Stdio) -> Result<Option<Self>> {
+        let refuse = |problem: &str| Err(Error::config("process.terminal", problem));
+        match (terminal, detach, stdio) {
+            (true, true, Stdio::Inherit) => {
+                refuse("cannot allocate tty if rrun will detach without setting console socket")
+            }
+            (false, _, Stdio::ConsoleSocket(_)) | (true, false, Stdio::ConsoleSocket(_)) => {
+                refuse("cannot use console socket if rrun will not detach or allocate tty")
+            }
+            (true, true, Stdio::ConsoleSocket(path)) => Self::connect(path).map(Some),
+            (true, false, Stdio::Inherit) => Self::relay().map(Some),
+            (false, _, Stdio::Inherit) => Ok(None),
+        }
+    }
+
     /// Connects to the socket at `path`.
-    pub(crate) fn connect(path: &Path) -> Result<Self> {
+    fn connect(path: &Path) -> Result<Self> {
         UnixStream::connect(path)
             .map(|stream| Self::Socket(stream.into()))
             .call(|| format!("connect console socket {}", path.display()))
     }
 
     /// A pair with this process.
-    pub(crate) fn relay() -> Result<Self> {
+    fn relay() -> Result<Self> {
         let (ours, theirs) = UnixStream::pair().call(|| "socketpair".to_owned())?;
         Ok(Self::Relay(theirs.into(), ours.into()))
     }
