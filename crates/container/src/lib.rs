@@ -20,7 +20,6 @@ mod init;
 mod keyring;
 mod kill;
 mod lenient;
-mod mount_sys;
 mod namespaces;
 mod net_devices;
 mod network;

@@ -19,7 +19,7 @@ use rustix::fs::{CWD, MemfdFlags, SealFlags, StatVfsMountFlags};
 use rustix::mount::{MountAttrFlags, OpenTreeFlags};
 
 use crate::error::{CallContext, Result};
-use crate::mount_sys::{MountAttr, mount_setattr};
+use crate::sys::{MountAttr, mount_setattr};
 
 /// The kernel's link to the running program.
 const EXE: &str = "/proc/self/exe";

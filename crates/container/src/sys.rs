@@ -5,6 +5,7 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use nix::errno::Errno;
+use rustix::mount::MountAttrFlags;
 
 /// linux/sched.h; the constant of the libc crate is too narrow.
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
@@ -199,10 +200,7 @@ pub(crate) fn set_memory_policy(mode: i32, nodes: &[libc::c_ulong]) -> Result<()
 /// Lets the caller run on every CPU that its cpuset allows (sched_setaffinity(2) intersects).
 pub(crate) fn reset_cpu_affinity() -> Result<(), Errno> {
     // 64 Ki CPUs: more than any kernel is built for; the kernel reads only what it needs.
-    let mask = [u8::MAX; 8192];
-    // SAFETY: the mask is valid for its length.
-    let rc = unsafe { libc::syscall(libc::SYS_sched_setaffinity, 0, mask.len(), mask.as_ptr()) };
-    Errno::result(rc).map(drop)
+    set_cpu_affinity(0, &[u8::MAX; 8192])
 }
 
 /// Installs a seccomp filter (seccomp(2)); with `SECCOMP_FILTER_FLAG_NEW_LISTENER` in `flags` the
@@ -378,4 +376,50 @@ pub(crate) fn loopback_up() -> Result<(), Errno> {
     // SAFETY: the request is valid for the call.
     let rc = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &request) };
     Errno::result(rc).map(drop)
+}
+
+/// `struct mount_attr` of `<linux/mount.h>`, as of Linux 5.12 (`MOUNT_ATTR_SIZE_VER0`).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct MountAttr {
+    /// `MOUNT_ATTR_*` bits to raise.
+    pub(crate) set: u64,
+    /// `MOUNT_ATTR_*` bits to lower; raised ones of `set` win.
+    pub(crate) clear: u64,
+    /// One of `MS_SHARED`, `MS_SLAVE`, `MS_PRIVATE`, `MS_UNBINDABLE`, or 0 to leave the propagation alone.
+    pub(crate) propagation: u64,
+    /// The user namespace of an id-mapped mount; read only with `MOUNT_ATTR_IDMAP` in `set`.
+    pub(crate) user_namespace: u64,
+}
+
+impl MountAttr {
+    /// Raises `set` and leaves every other attribute as it is.
+    pub(crate) fn raise(set: MountAttrFlags) -> Self {
+        Self { set: u64::from(set.bits()), ..Self::default() }
+    }
+}
+
+/// Changes the attributes of the mount that `mount` is the root of, and of the mounts below it if `recursive`.
+///
+/// Errors: those of `mount_setattr(2)`; `EPERM` for an attribute locked by a user namespace, `ENOSYS` before Linux 5.12.
+pub(crate) fn mount_setattr(
+    mount: BorrowedFd<'_>,
+    attr: &MountAttr,
+    recursive: bool,
+) -> Result<(), rustix::io::Errno> {
+    let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
+    // SAFETY: the path is a NUL-terminated literal and `attr` outlives the call, with its size given beside it.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            flags,
+            std::ptr::from_ref(attr),
+            size_of::<MountAttr>(),
+        )
+    };
+    Errno::result(result)
+        .map(drop)
+        .map_err(|errno| rustix::io::Errno::from_raw_os_error(errno as i32))
 }

@@ -17,7 +17,7 @@ use super::plan::{MountEntry, MountKind};
 use super::safe_path::{Leaf, RootDir, file_type, proc_path, stat};
 use super::target::Target;
 use super::{RootfsPlan, SourceBroker};
-use crate::mount_sys::{MountAttr, mount_setattr};
+use crate::sys::{MountAttr, mount_setattr};
 
 impl RootfsPlan {
     /// Mounts entry number `index`. Returns the mount if it is to be made read-only at the end.

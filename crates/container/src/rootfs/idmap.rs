@@ -6,9 +6,6 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::waitpid;
-use nix::unistd::Pid;
 use oci_spec::runtime::LinuxIdMapping;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::CWD;
@@ -18,7 +15,9 @@ use super::RootfsPlan;
 use super::attach::clone_tree;
 use super::error::{CallError, Cause, ConfigFault, RootfsError};
 use super::plan::MountKind;
-use crate::mount_sys::{MountAttr, mount_setattr, spawn_user_namespace_holder};
+use crate::kill;
+use crate::spawn::reap_if_child;
+use crate::sys::{self, Fork, ForkFlags, MountAttr, mount_setattr};
 
 /// The id mapping of a mount.
 #[derive(Debug)]
@@ -70,18 +69,31 @@ fn map_lines(mappings: &[LinuxIdMapping]) -> String {
     })
 }
 
-/// A new user namespace with these maps. It lives as long as the descriptor.
+/// A new user namespace with these maps. It lives as long as the descriptor: the process it was made
+/// with does nothing but wait to be killed.
 fn mapped_namespace(uids: &str, gids: &str) -> io::Result<OwnedFd> {
-    let holder = spawn_user_namespace_holder()?;
+    let namespaces = libc::CLONE_NEWUSER.cast_unsigned().into();
+    let (pid, pidfd) = match sys::fork(&ForkFlags { namespaces, ..ForkFlags::default() })? {
+        Fork::Child => wait_to_be_killed(),
+        Fork::Parent { pid, pidfd } => (pid, pidfd),
+    };
     let opened = (|| {
-        std::fs::write(format!("/proc/{holder}/uid_map"), uids)?;
-        std::fs::write(format!("/proc/{holder}/gid_map"), gids)?;
-        File::open(format!("/proc/{holder}/ns/user")).map(OwnedFd::from)
+        std::fs::write(format!("/proc/{pid}/uid_map"), uids)?;
+        std::fs::write(format!("/proc/{pid}/gid_map"), gids)?;
+        File::open(format!("/proc/{pid}/ns/user")).map(OwnedFd::from)
     })();
-    let holder = Pid::from_raw(holder);
-    kill(holder, Signal::SIGKILL)?;
-    waitpid(holder, None)?;
+    kill::send(pidfd.as_fd(), libc::SIGKILL)?;
+    reap_if_child(&pidfd);
     opened
+}
+
+/// Only system calls, without memory of its own: the caller may have threads.
+fn wait_to_be_killed() -> ! {
+    // Without a parent it would wait for ever; that it cannot be set means that it need not be.
+    let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+    loop {
+        nix::unistd::pause();
+    }
 }
 
 impl IdMap {

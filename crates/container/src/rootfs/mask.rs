@@ -17,7 +17,7 @@ use super::error::{CallError, Cause, RootfsError};
 use super::filesystem::NewFilesystem;
 use super::options::FsOption;
 use super::safe_path::file_type;
-use crate::mount_sys::{MountAttr, mount_setattr};
+use crate::sys::{MountAttr, mount_setattr};
 
 impl RootfsPlan {
     /// Makes `readonlyPaths` read-only and hides `maskedPaths`; a path that does not exist is passed over. After

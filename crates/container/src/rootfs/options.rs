@@ -9,7 +9,7 @@ use libc::c_ulong;
 use rustix::mount::MountAttrFlags as Attr;
 
 use super::error::ConfigFault;
-use crate::mount_sys::MountAttr;
+use crate::sys::MountAttr;
 
 /// The flags that decide when a file's access time is written. With `MS_NODIRATIME` beside them.
 pub(super) const ATIME: c_ulong =

@@ -14,7 +14,7 @@ use super::dev::set_propagation;
 use super::device::verify_null;
 use super::error::{CallError, Cause, RootfsError};
 use super::{Mounted, RootfsPlan};
-use crate::mount_sys::{MountAttr, mount_setattr};
+use crate::sys::{MountAttr, mount_setattr};
 
 impl RootfsPlan {
     /// Makes the rootfs the root and the working directory of the process, and the host's tree unreachable. Standard
