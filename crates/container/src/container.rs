@@ -63,10 +63,7 @@ impl Container {
 
     /// The config it was created with.
     pub fn config(&self) -> Result<Spec> {
-        let path = self.dir.join(CONFIG_FILE);
-        let bytes =
-            files::read_bounded(&path, MAX_CONFIG).call(|| format!("read {}", path.display()))?;
-        serde_json::from_slice(&bytes).map_err(|error| Error::corrupt(&path, error))
+        read_config(&self.dir)
     }
 
     /// Its annotations, from the config it was created with.
@@ -225,17 +222,31 @@ impl Container {
                 return Err(Error::Status(StatusError::Delete(self.id.to_string(), status)));
             }
         }
-        if force {
-            // A create that is still under way fails of this, and lets go of its claim.
-            self.kill_everything()?;
+        let claim = match root.lock(&self.id, false) {
+            Err(Error::Busy(_)) if force => {
+                // A create that is still under way fails of this, and lets go of its claim.
+                self.kill_everything()?;
+                root.lock(&self.id, true)?
+            }
+            claim => claim?,
+        };
+        match claim {
+            Some(claim) => root.clean_up(&self.id, claim, network),
+            None => Ok(()),
         }
-        let Some(claim) = root.lock(&self.id, force)? else { return Ok(()) };
-        root.clean_up(&self.id, claim, network)
     }
 
     fn kill_everything(&self) -> Result<()> {
         end_processes(&self.state, &self.cgroup()?)
     }
+}
+
+/// The copy of the config in a container's state directory.
+fn read_config(dir: &Path) -> Result<Spec> {
+    let path = dir.join(CONFIG_FILE);
+    let bytes =
+        files::read_bounded(&path, MAX_CONFIG).call(|| format!("read {}", path.display()))?;
+    serde_json::from_slice(&bytes).map_err(|error| Error::corrupt(&path, error))
 }
 
 /// The cgroup that a state file records.
@@ -323,8 +334,7 @@ impl StateRoot {
 /// Where the state cannot be read, the copy of the config says where the cgroup is. Without it nothing
 /// is touched: a guess could hit another's.
 fn cgroup_by_config(id: &ContainerId, dir: &Path) -> Option<Cgroup> {
-    let bytes = files::read_bounded(&dir.join(CONFIG_FILE), MAX_CONFIG).ok()?;
-    let spec: Spec = serde_json::from_slice(&bytes).ok()?;
+    let spec = read_config(dir).ok()?;
     let path = spec.linux().as_ref().and_then(|linux| linux.cgroups_path().as_deref());
     Cgroup::new(&Hierarchies::detect().ok()?, path, id.as_str(), Options { rootless: true }).ok()
 }

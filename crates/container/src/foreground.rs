@@ -131,27 +131,13 @@ fn forward(signals: &Signals, pid: i32, pidfd: &OwnedFd, relay: Option<&Relay>) 
 /// Orphans of the container that became our children (PR_SET_CHILD_SUBREAPER), all but its first
 /// process, whose status is still wanted.
 fn reap_others(pid: i32) {
-    use rustix::process::{WaitId, WaitIdOptions, waitid};
-    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    let mut own_seen = false;
+    use nix::sys::wait::{Id, WaitPidFlag, waitid};
+    let reap = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG;
     // A dead one stays at the head of the list until it is reaped; ours, once seen, is left to the loop.
-    while !own_seen {
-        match nix::sys::wait::waitid(
-            nix::sys::wait::Id::All,
-            nix::sys::wait::WaitPidFlag::WEXITED
-                | nix::sys::wait::WaitPidFlag::WNOHANG
-                | nix::sys::wait::WaitPidFlag::WNOWAIT,
-        ) {
-            Ok(status) => match status.pid() {
-                Some(dead) if dead.as_raw() != pid => {
-                    if let Some(dead) = rustix::process::Pid::from_raw(dead.as_raw()) {
-                        let _ = waitid(WaitId::Pid(dead), options - WaitIdOptions::NOWAIT);
-                    }
-                }
-                _ => own_seen = true,
-            },
-            Err(_) => own_seen = true,
-        }
+    while let Ok(status) = waitid(Id::All, reap | WaitPidFlag::WNOWAIT)
+        && let Some(dead) = status.pid().filter(|dead| dead.as_raw() != pid)
+    {
+        let _ = waitid(Id::Pid(dead), reap);
     }
 }
 
