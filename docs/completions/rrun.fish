@@ -29,7 +29,7 @@ complete -c rrun -n "__fish_rrun_needs_command" -l log-format -d 'set the log fo
 complete -c rrun -n "__fish_rrun_needs_command" -l root -d 'root directory for storage of container state (this should be located in tmpfs) [default: /run/rrun, rootless: $XDG_RUNTIME_DIR/rrun]' -r -F
 complete -c rrun -n "__fish_rrun_needs_command" -l rootless -d 'ignore cgroup permission errors (\'true\', \'false\', or \'auto\')' -r
 complete -c rrun -n "__fish_rrun_needs_command" -l debug -d 'enable debug logging'
-complete -c rrun -n "__fish_rrun_needs_command" -l systemd-cgroup -d 'enable systemd cgroup support, expects cgroupsPath to be of form "slice:prefix:name" for e.g. "system.slice:rrun:434234"'
+complete -c rrun -n "__fish_rrun_needs_command" -l systemd-cgroup -d 'let systemd make the cgroup, as a unit of the system\'s or the user\'s manager; expects cgroupsPath to be of form "slice:prefix:name", for e.g. "system.slice:rrun:434234"'
 complete -c rrun -n "__fish_rrun_needs_command" -s v -l version -d 'print the version'
 complete -c rrun -n "__fish_rrun_needs_command" -s h -l help -d 'Print help'
 complete -c rrun -n "__fish_rrun_needs_command" -f -a "create" -d 'create a container'
@@ -61,10 +61,20 @@ complete -c rrun -n "__fish_rrun_using_subcommand create" -l mac-address -d 'the
 complete -c rrun -n "__fish_rrun_using_subcommand create" -l hostname -d 'the container\'s host name' -r
 complete -c rrun -n "__fish_rrun_using_subcommand create" -l dns -d 'use this resolver instead of the host\'s' -r
 complete -c rrun -n "__fish_rrun_using_subcommand create" -l add-host -d 'add a line to the container\'s /etc/hosts' -r
+complete -c rrun -n "__fish_rrun_using_subcommand create" -l log -d 'set the log file to write rrun logs to (default is \'/dev/stderr\')' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand create" -l log-format -d 'set the log format (\'text\' (default), or \'json\')' -r
+complete -c rrun -n "__fish_rrun_using_subcommand create" -l root -d 'root directory for storage of container state (this should be located in tmpfs) [default: /run/rrun, rootless: $XDG_RUNTIME_DIR/rrun]' -r -F
 complete -c rrun -n "__fish_rrun_using_subcommand create" -l no-pivot -d 'do not use pivot root to jail process inside rootfs: for a rootfs on top of a ramdisk'
 complete -c rrun -n "__fish_rrun_using_subcommand create" -l no-new-keyring -d 'do not create a new session keyring for the container: it inherits the calling process\'s'
 complete -c rrun -n "__fish_rrun_using_subcommand create" -l net-dry-run -d 'print what would be done for the network, and do nothing'
+complete -c rrun -n "__fish_rrun_using_subcommand create" -l debug -d 'enable debug logging'
+complete -c rrun -n "__fish_rrun_using_subcommand create" -l systemd-cgroup -d 'let systemd make the cgroup, as a unit of the system\'s or the user\'s manager; expects cgroupsPath to be of form "slice:prefix:name", for e.g. "system.slice:rrun:434234"'
 complete -c rrun -n "__fish_rrun_using_subcommand create" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rrun -n "__fish_rrun_using_subcommand start" -l log -d 'set the log file to write rrun logs to (default is \'/dev/stderr\')' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand start" -l log-format -d 'set the log format (\'text\' (default), or \'json\')' -r
+complete -c rrun -n "__fish_rrun_using_subcommand start" -l root -d 'root directory for storage of container state (this should be located in tmpfs) [default: /run/rrun, rootless: $XDG_RUNTIME_DIR/rrun]' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand start" -l debug -d 'enable debug logging'
+complete -c rrun -n "__fish_rrun_using_subcommand start" -l systemd-cgroup -d 'let systemd make the cgroup, as a unit of the system\'s or the user\'s manager; expects cgroupsPath to be of form "slice:prefix:name", for e.g. "system.slice:rrun:434234"'
 complete -c rrun -n "__fish_rrun_using_subcommand start" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c rrun -n "__fish_rrun_using_subcommand run" -s b -l bundle -d 'path to the root of the bundle directory, defaults to the current directory' -r -F
 complete -c rrun -n "__fish_rrun_using_subcommand run" -l console-socket -d 'path to an AF_UNIX socket which will receive a file descriptor referencing the master end of the console\'s pseudoterminal' -r -F
@@ -78,12 +88,17 @@ complete -c rrun -n "__fish_rrun_using_subcommand run" -l mac-address -d 'the co
 complete -c rrun -n "__fish_rrun_using_subcommand run" -l hostname -d 'the container\'s host name' -r
 complete -c rrun -n "__fish_rrun_using_subcommand run" -l dns -d 'use this resolver instead of the host\'s' -r
 complete -c rrun -n "__fish_rrun_using_subcommand run" -l add-host -d 'add a line to the container\'s /etc/hosts' -r
+complete -c rrun -n "__fish_rrun_using_subcommand run" -l log -d 'set the log file to write rrun logs to (default is \'/dev/stderr\')' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand run" -l log-format -d 'set the log format (\'text\' (default), or \'json\')' -r
+complete -c rrun -n "__fish_rrun_using_subcommand run" -l root -d 'root directory for storage of container state (this should be located in tmpfs) [default: /run/rrun, rootless: $XDG_RUNTIME_DIR/rrun]' -r -F
 complete -c rrun -n "__fish_rrun_using_subcommand run" -l no-pivot -d 'do not use pivot root to jail process inside rootfs: for a rootfs on top of a ramdisk'
 complete -c rrun -n "__fish_rrun_using_subcommand run" -l no-new-keyring -d 'do not create a new session keyring for the container: it inherits the calling process\'s'
 complete -c rrun -n "__fish_rrun_using_subcommand run" -l net-dry-run -d 'print what would be done for the network, and do nothing'
 complete -c rrun -n "__fish_rrun_using_subcommand run" -s d -l detach -d 'detach from the container\'s process'
 complete -c rrun -n "__fish_rrun_using_subcommand run" -l keep -d 'do not delete the container after it exits'
 complete -c rrun -n "__fish_rrun_using_subcommand run" -l no-subreaper -d 'disable the use of the subreaper used to reap reparented processes'
+complete -c rrun -n "__fish_rrun_using_subcommand run" -l debug -d 'enable debug logging'
+complete -c rrun -n "__fish_rrun_using_subcommand run" -l systemd-cgroup -d 'let systemd make the cgroup, as a unit of the system\'s or the user\'s manager; expects cgroupsPath to be of form "slice:prefix:name", for e.g. "system.slice:rrun:434234"'
 complete -c rrun -n "__fish_rrun_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c rrun -n "__fish_rrun_using_subcommand exec" -l console-socket -d 'path to an AF_UNIX socket which will receive a file descriptor referencing the master end of the console\'s pseudoterminal' -r -F
 complete -c rrun -n "__fish_rrun_using_subcommand exec" -l pidfd-socket -d 'path to an AF_UNIX socket which will receive a file descriptor referencing the exec process' -r -F
@@ -98,22 +113,62 @@ complete -c rrun -n "__fish_rrun_using_subcommand exec" -l pid-file -d 'specify 
 complete -c rrun -n "__fish_rrun_using_subcommand exec" -s p -l process -d 'path to the process.json' -r -F
 complete -c rrun -n "__fish_rrun_using_subcommand exec" -l preserve-fds -d 'pass N additional file descriptors to the container (stdio + $LISTEN_FDS + N in total)' -r
 complete -c rrun -n "__fish_rrun_using_subcommand exec" -l cgroup -d 'run the process in an (existing) sub-cgroup(s). Format is [<controller>:]<cgroup>' -r
+complete -c rrun -n "__fish_rrun_using_subcommand exec" -l log -d 'set the log file to write rrun logs to (default is \'/dev/stderr\')' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand exec" -l log-format -d 'set the log format (\'text\' (default), or \'json\')' -r
+complete -c rrun -n "__fish_rrun_using_subcommand exec" -l root -d 'root directory for storage of container state (this should be located in tmpfs) [default: /run/rrun, rootless: $XDG_RUNTIME_DIR/rrun]' -r -F
 complete -c rrun -n "__fish_rrun_using_subcommand exec" -s t -l tty -d 'allocate a pseudo-TTY'
 complete -c rrun -n "__fish_rrun_using_subcommand exec" -l no-new-privs -d 'set the no new privileges value for the process'
 complete -c rrun -n "__fish_rrun_using_subcommand exec" -s d -l detach -d 'detach from the container\'s process'
 complete -c rrun -n "__fish_rrun_using_subcommand exec" -l ignore-paused -d 'allow exec in a paused container'
+complete -c rrun -n "__fish_rrun_using_subcommand exec" -l debug -d 'enable debug logging'
+complete -c rrun -n "__fish_rrun_using_subcommand exec" -l systemd-cgroup -d 'let systemd make the cgroup, as a unit of the system\'s or the user\'s manager; expects cgroupsPath to be of form "slice:prefix:name", for e.g. "system.slice:rrun:434234"'
 complete -c rrun -n "__fish_rrun_using_subcommand exec" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rrun -n "__fish_rrun_using_subcommand kill" -l log -d 'set the log file to write rrun logs to (default is \'/dev/stderr\')' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand kill" -l log-format -d 'set the log format (\'text\' (default), or \'json\')' -r
+complete -c rrun -n "__fish_rrun_using_subcommand kill" -l root -d 'root directory for storage of container state (this should be located in tmpfs) [default: /run/rrun, rootless: $XDG_RUNTIME_DIR/rrun]' -r -F
 complete -c rrun -n "__fish_rrun_using_subcommand kill" -s a -l all
+complete -c rrun -n "__fish_rrun_using_subcommand kill" -l debug -d 'enable debug logging'
+complete -c rrun -n "__fish_rrun_using_subcommand kill" -l systemd-cgroup -d 'let systemd make the cgroup, as a unit of the system\'s or the user\'s manager; expects cgroupsPath to be of form "slice:prefix:name", for e.g. "system.slice:rrun:434234"'
 complete -c rrun -n "__fish_rrun_using_subcommand kill" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rrun -n "__fish_rrun_using_subcommand delete" -l log -d 'set the log file to write rrun logs to (default is \'/dev/stderr\')' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand delete" -l log-format -d 'set the log format (\'text\' (default), or \'json\')' -r
+complete -c rrun -n "__fish_rrun_using_subcommand delete" -l root -d 'root directory for storage of container state (this should be located in tmpfs) [default: /run/rrun, rootless: $XDG_RUNTIME_DIR/rrun]' -r -F
 complete -c rrun -n "__fish_rrun_using_subcommand delete" -s f -l force -d 'forcibly deletes the container if it is still running (uses SIGKILL)'
+complete -c rrun -n "__fish_rrun_using_subcommand delete" -l debug -d 'enable debug logging'
+complete -c rrun -n "__fish_rrun_using_subcommand delete" -l systemd-cgroup -d 'let systemd make the cgroup, as a unit of the system\'s or the user\'s manager; expects cgroupsPath to be of form "slice:prefix:name", for e.g. "system.slice:rrun:434234"'
 complete -c rrun -n "__fish_rrun_using_subcommand delete" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rrun -n "__fish_rrun_using_subcommand state" -l log -d 'set the log file to write rrun logs to (default is \'/dev/stderr\')' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand state" -l log-format -d 'set the log format (\'text\' (default), or \'json\')' -r
+complete -c rrun -n "__fish_rrun_using_subcommand state" -l root -d 'root directory for storage of container state (this should be located in tmpfs) [default: /run/rrun, rootless: $XDG_RUNTIME_DIR/rrun]' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand state" -l debug -d 'enable debug logging'
+complete -c rrun -n "__fish_rrun_using_subcommand state" -l systemd-cgroup -d 'let systemd make the cgroup, as a unit of the system\'s or the user\'s manager; expects cgroupsPath to be of form "slice:prefix:name", for e.g. "system.slice:rrun:434234"'
 complete -c rrun -n "__fish_rrun_using_subcommand state" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c rrun -n "__fish_rrun_using_subcommand list" -s f -l format -d 'select one of: table or json' -r
+complete -c rrun -n "__fish_rrun_using_subcommand list" -l log -d 'set the log file to write rrun logs to (default is \'/dev/stderr\')' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand list" -l log-format -d 'set the log format (\'text\' (default), or \'json\')' -r
+complete -c rrun -n "__fish_rrun_using_subcommand list" -l root -d 'root directory for storage of container state (this should be located in tmpfs) [default: /run/rrun, rootless: $XDG_RUNTIME_DIR/rrun]' -r -F
 complete -c rrun -n "__fish_rrun_using_subcommand list" -s q -l quiet -d 'display only container IDs'
+complete -c rrun -n "__fish_rrun_using_subcommand list" -l debug -d 'enable debug logging'
+complete -c rrun -n "__fish_rrun_using_subcommand list" -l systemd-cgroup -d 'let systemd make the cgroup, as a unit of the system\'s or the user\'s manager; expects cgroupsPath to be of form "slice:prefix:name", for e.g. "system.slice:rrun:434234"'
 complete -c rrun -n "__fish_rrun_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c rrun -n "__fish_rrun_using_subcommand ps" -s f -l format -d 'select one of: table or json' -r
+complete -c rrun -n "__fish_rrun_using_subcommand ps" -l log -d 'set the log file to write rrun logs to (default is \'/dev/stderr\')' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand ps" -l log-format -d 'set the log format (\'text\' (default), or \'json\')' -r
+complete -c rrun -n "__fish_rrun_using_subcommand ps" -l root -d 'root directory for storage of container state (this should be located in tmpfs) [default: /run/rrun, rootless: $XDG_RUNTIME_DIR/rrun]' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand ps" -l debug -d 'enable debug logging'
+complete -c rrun -n "__fish_rrun_using_subcommand ps" -l systemd-cgroup -d 'let systemd make the cgroup, as a unit of the system\'s or the user\'s manager; expects cgroupsPath to be of form "slice:prefix:name", for e.g. "system.slice:rrun:434234"'
 complete -c rrun -n "__fish_rrun_using_subcommand ps" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rrun -n "__fish_rrun_using_subcommand pause" -l log -d 'set the log file to write rrun logs to (default is \'/dev/stderr\')' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand pause" -l log-format -d 'set the log format (\'text\' (default), or \'json\')' -r
+complete -c rrun -n "__fish_rrun_using_subcommand pause" -l root -d 'root directory for storage of container state (this should be located in tmpfs) [default: /run/rrun, rootless: $XDG_RUNTIME_DIR/rrun]' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand pause" -l debug -d 'enable debug logging'
+complete -c rrun -n "__fish_rrun_using_subcommand pause" -l systemd-cgroup -d 'let systemd make the cgroup, as a unit of the system\'s or the user\'s manager; expects cgroupsPath to be of form "slice:prefix:name", for e.g. "system.slice:rrun:434234"'
 complete -c rrun -n "__fish_rrun_using_subcommand pause" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rrun -n "__fish_rrun_using_subcommand resume" -l log -d 'set the log file to write rrun logs to (default is \'/dev/stderr\')' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand resume" -l log-format -d 'set the log format (\'text\' (default), or \'json\')' -r
+complete -c rrun -n "__fish_rrun_using_subcommand resume" -l root -d 'root directory for storage of container state (this should be located in tmpfs) [default: /run/rrun, rootless: $XDG_RUNTIME_DIR/rrun]' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand resume" -l debug -d 'enable debug logging'
+complete -c rrun -n "__fish_rrun_using_subcommand resume" -l systemd-cgroup -d 'let systemd make the cgroup, as a unit of the system\'s or the user\'s manager; expects cgroupsPath to be of form "slice:prefix:name", for e.g. "system.slice:rrun:434234"'
 complete -c rrun -n "__fish_rrun_using_subcommand resume" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c rrun -n "__fish_rrun_using_subcommand update" -s r -l resources -d 'path to the file containing the resources to update or \'-\' to read from the standard input; all other options are ignored then' -r -F
 complete -c rrun -n "__fish_rrun_using_subcommand update" -l blkio-weight -d 'specifies per cgroup weight, range is from 10 to 1000' -r
@@ -134,21 +189,66 @@ complete -c rrun -n "__fish_rrun_using_subcommand update" -l memory-swap -d 'tot
 complete -c rrun -n "__fish_rrun_using_subcommand update" -l pids-limit -d 'maximum number of pids allowed in the container; -1 for no limit' -r
 complete -c rrun -n "__fish_rrun_using_subcommand update" -l l3-cache-schema -d 'the string of Intel RDT/CAT L3 cache schema' -r
 complete -c rrun -n "__fish_rrun_using_subcommand update" -l mem-bw-schema -d 'the string of Intel RDT/MBA memory bandwidth schema' -r
+complete -c rrun -n "__fish_rrun_using_subcommand update" -l log -d 'set the log file to write rrun logs to (default is \'/dev/stderr\')' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand update" -l log-format -d 'set the log format (\'text\' (default), or \'json\')' -r
+complete -c rrun -n "__fish_rrun_using_subcommand update" -l root -d 'root directory for storage of container state (this should be located in tmpfs) [default: /run/rrun, rootless: $XDG_RUNTIME_DIR/rrun]' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand update" -l debug -d 'enable debug logging'
+complete -c rrun -n "__fish_rrun_using_subcommand update" -l systemd-cgroup -d 'let systemd make the cgroup, as a unit of the system\'s or the user\'s manager; expects cgroupsPath to be of form "slice:prefix:name", for e.g. "system.slice:rrun:434234"'
 complete -c rrun -n "__fish_rrun_using_subcommand update" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c rrun -n "__fish_rrun_using_subcommand events" -l interval -d 'set the stats collection interval' -r
+complete -c rrun -n "__fish_rrun_using_subcommand events" -l log -d 'set the log file to write rrun logs to (default is \'/dev/stderr\')' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand events" -l log-format -d 'set the log format (\'text\' (default), or \'json\')' -r
+complete -c rrun -n "__fish_rrun_using_subcommand events" -l root -d 'root directory for storage of container state (this should be located in tmpfs) [default: /run/rrun, rootless: $XDG_RUNTIME_DIR/rrun]' -r -F
 complete -c rrun -n "__fish_rrun_using_subcommand events" -l stats -d 'display the container\'s stats then exit'
+complete -c rrun -n "__fish_rrun_using_subcommand events" -l debug -d 'enable debug logging'
+complete -c rrun -n "__fish_rrun_using_subcommand events" -l systemd-cgroup -d 'let systemd make the cgroup, as a unit of the system\'s or the user\'s manager; expects cgroupsPath to be of form "slice:prefix:name", for e.g. "system.slice:rrun:434234"'
 complete -c rrun -n "__fish_rrun_using_subcommand events" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rrun -n "__fish_rrun_using_subcommand net; and not __fish_seen_subcommand_from ls inspect map" -l log -d 'set the log file to write rrun logs to (default is \'/dev/stderr\')' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand net; and not __fish_seen_subcommand_from ls inspect map" -l log-format -d 'set the log format (\'text\' (default), or \'json\')' -r
+complete -c rrun -n "__fish_rrun_using_subcommand net; and not __fish_seen_subcommand_from ls inspect map" -l root -d 'root directory for storage of container state (this should be located in tmpfs) [default: /run/rrun, rootless: $XDG_RUNTIME_DIR/rrun]' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand net; and not __fish_seen_subcommand_from ls inspect map" -l debug -d 'enable debug logging'
+complete -c rrun -n "__fish_rrun_using_subcommand net; and not __fish_seen_subcommand_from ls inspect map" -l systemd-cgroup -d 'let systemd make the cgroup, as a unit of the system\'s or the user\'s manager; expects cgroupsPath to be of form "slice:prefix:name", for e.g. "system.slice:rrun:434234"'
 complete -c rrun -n "__fish_rrun_using_subcommand net; and not __fish_seen_subcommand_from ls inspect map" -s h -l help -d 'Print help'
 complete -c rrun -n "__fish_rrun_using_subcommand net; and not __fish_seen_subcommand_from ls inspect map" -f -a "ls" -d 'list the networks'
 complete -c rrun -n "__fish_rrun_using_subcommand net; and not __fish_seen_subcommand_from ls inspect map" -f -a "inspect" -d 'show a network and its containers, as JSON'
 complete -c rrun -n "__fish_rrun_using_subcommand net; and not __fish_seen_subcommand_from ls inspect map" -f -a "map" -d 'show every container\'s cable, end to end'
 complete -c rrun -n "__fish_rrun_using_subcommand net; and __fish_seen_subcommand_from ls" -s f -l format -d 'select one of: table or json' -r
+complete -c rrun -n "__fish_rrun_using_subcommand net; and __fish_seen_subcommand_from ls" -l log -d 'set the log file to write rrun logs to (default is \'/dev/stderr\')' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand net; and __fish_seen_subcommand_from ls" -l log-format -d 'set the log format (\'text\' (default), or \'json\')' -r
+complete -c rrun -n "__fish_rrun_using_subcommand net; and __fish_seen_subcommand_from ls" -l root -d 'root directory for storage of container state (this should be located in tmpfs) [default: /run/rrun, rootless: $XDG_RUNTIME_DIR/rrun]' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand net; and __fish_seen_subcommand_from ls" -l debug -d 'enable debug logging'
+complete -c rrun -n "__fish_rrun_using_subcommand net; and __fish_seen_subcommand_from ls" -l systemd-cgroup -d 'let systemd make the cgroup, as a unit of the system\'s or the user\'s manager; expects cgroupsPath to be of form "slice:prefix:name", for e.g. "system.slice:rrun:434234"'
 complete -c rrun -n "__fish_rrun_using_subcommand net; and __fish_seen_subcommand_from ls" -s h -l help -d 'Print help'
+complete -c rrun -n "__fish_rrun_using_subcommand net; and __fish_seen_subcommand_from inspect" -l log -d 'set the log file to write rrun logs to (default is \'/dev/stderr\')' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand net; and __fish_seen_subcommand_from inspect" -l log-format -d 'set the log format (\'text\' (default), or \'json\')' -r
+complete -c rrun -n "__fish_rrun_using_subcommand net; and __fish_seen_subcommand_from inspect" -l root -d 'root directory for storage of container state (this should be located in tmpfs) [default: /run/rrun, rootless: $XDG_RUNTIME_DIR/rrun]' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand net; and __fish_seen_subcommand_from inspect" -l debug -d 'enable debug logging'
+complete -c rrun -n "__fish_rrun_using_subcommand net; and __fish_seen_subcommand_from inspect" -l systemd-cgroup -d 'let systemd make the cgroup, as a unit of the system\'s or the user\'s manager; expects cgroupsPath to be of form "slice:prefix:name", for e.g. "system.slice:rrun:434234"'
 complete -c rrun -n "__fish_rrun_using_subcommand net; and __fish_seen_subcommand_from inspect" -s h -l help -d 'Print help'
 complete -c rrun -n "__fish_rrun_using_subcommand net; and __fish_seen_subcommand_from map" -s f -l format -d 'select one of: table or json' -r
+complete -c rrun -n "__fish_rrun_using_subcommand net; and __fish_seen_subcommand_from map" -l log -d 'set the log file to write rrun logs to (default is \'/dev/stderr\')' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand net; and __fish_seen_subcommand_from map" -l log-format -d 'set the log format (\'text\' (default), or \'json\')' -r
+complete -c rrun -n "__fish_rrun_using_subcommand net; and __fish_seen_subcommand_from map" -l root -d 'root directory for storage of container state (this should be located in tmpfs) [default: /run/rrun, rootless: $XDG_RUNTIME_DIR/rrun]' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand net; and __fish_seen_subcommand_from map" -l debug -d 'enable debug logging'
+complete -c rrun -n "__fish_rrun_using_subcommand net; and __fish_seen_subcommand_from map" -l systemd-cgroup -d 'let systemd make the cgroup, as a unit of the system\'s or the user\'s manager; expects cgroupsPath to be of form "slice:prefix:name", for e.g. "system.slice:rrun:434234"'
 complete -c rrun -n "__fish_rrun_using_subcommand net; and __fish_seen_subcommand_from map" -s h -l help -d 'Print help'
 complete -c rrun -n "__fish_rrun_using_subcommand spec" -s b -l bundle -d 'path to the root of the bundle directory' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand spec" -l log -d 'set the log file to write rrun logs to (default is \'/dev/stderr\')' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand spec" -l log-format -d 'set the log format (\'text\' (default), or \'json\')' -r
+complete -c rrun -n "__fish_rrun_using_subcommand spec" -l root -d 'root directory for storage of container state (this should be located in tmpfs) [default: /run/rrun, rootless: $XDG_RUNTIME_DIR/rrun]' -r -F
 complete -c rrun -n "__fish_rrun_using_subcommand spec" -l rootless -d 'generate a configuration for a rootless container'
+complete -c rrun -n "__fish_rrun_using_subcommand spec" -l debug -d 'enable debug logging'
+complete -c rrun -n "__fish_rrun_using_subcommand spec" -l systemd-cgroup -d 'let systemd make the cgroup, as a unit of the system\'s or the user\'s manager; expects cgroupsPath to be of form "slice:prefix:name", for e.g. "system.slice:rrun:434234"'
 complete -c rrun -n "__fish_rrun_using_subcommand spec" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rrun -n "__fish_rrun_using_subcommand features" -l log -d 'set the log file to write rrun logs to (default is \'/dev/stderr\')' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand features" -l log-format -d 'set the log format (\'text\' (default), or \'json\')' -r
+complete -c rrun -n "__fish_rrun_using_subcommand features" -l root -d 'root directory for storage of container state (this should be located in tmpfs) [default: /run/rrun, rootless: $XDG_RUNTIME_DIR/rrun]' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand features" -l debug -d 'enable debug logging'
+complete -c rrun -n "__fish_rrun_using_subcommand features" -l systemd-cgroup -d 'let systemd make the cgroup, as a unit of the system\'s or the user\'s manager; expects cgroupsPath to be of form "slice:prefix:name", for e.g. "system.slice:rrun:434234"'
 complete -c rrun -n "__fish_rrun_using_subcommand features" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rrun -n "__fish_rrun_using_subcommand completions" -l log -d 'set the log file to write rrun logs to (default is \'/dev/stderr\')' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand completions" -l log-format -d 'set the log format (\'text\' (default), or \'json\')' -r
+complete -c rrun -n "__fish_rrun_using_subcommand completions" -l root -d 'root directory for storage of container state (this should be located in tmpfs) [default: /run/rrun, rootless: $XDG_RUNTIME_DIR/rrun]' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand completions" -l debug -d 'enable debug logging'
+complete -c rrun -n "__fish_rrun_using_subcommand completions" -l systemd-cgroup -d 'let systemd make the cgroup, as a unit of the system\'s or the user\'s manager; expects cgroupsPath to be of form "slice:prefix:name", for e.g. "system.slice:rrun:434234"'
 complete -c rrun -n "__fish_rrun_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -56,8 +56,13 @@ pub(crate) enum Verb {
 
 /// The command line as clap sees it: for parsing, man pages and completions.
 pub fn command() -> clap::Command {
-    Cli::command().help_template(HELP).mut_subcommands(|verb| {
-        let name = format!("rrun {}", verb.get_name());
+    command_of("rrun")
+}
+
+/// The same for the name that the program goes by.
+fn command_of(program: &'static str) -> clap::Command {
+    Cli::command().name(program).help_template(HELP).mut_subcommands(|verb| {
+        let name = format!("{program} {}", verb.get_name());
         verb.display_name(name).help_template(HELP)
     })
 }
@@ -85,7 +90,7 @@ pub(crate) enum Stop {
 /// Parses the arguments, the program's name first.
 pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Cli, Stop> {
     let args: Vec<OsString> = args.collect();
-    let mut command = command().name(version::program());
+    let mut command = command_of(version::program());
     let error = match command.try_get_matches_from_mut(&args) {
         Ok(matches) => match Cli::from_arg_matches(&matches) {
             Ok(cli) => return Ok(cli),
@@ -139,7 +144,7 @@ impl Stop {
 
 /// The help page, which is what rrun prints without a verb.
 pub(crate) fn help() -> String {
-    command().name(version::program()).render_help().to_string()
+    command_of(version::program()).render_help().to_string()
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The flags before the verb.
+//! The flags of all verbs, before the verb or after it.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
@@ -12,31 +12,39 @@ use crate::log;
 /// Where the state of containers is, without `--root`.
 const DEFAULT_ROOT: &str = "/run/rrun";
 
-/// The flags before the verb.
+/// The flags of all verbs.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
     /// enable debug logging
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub(crate) debug: bool,
     /// set the log file to write rrun logs to (default is '/dev/stderr')
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     log: Option<PathBuf>,
     /// set the log format ('text' (default), or 'json')
-    #[arg(long, value_name = "FORMAT", default_value = "text", hide_default_value = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FORMAT",
+        default_value = "text",
+        hide_default_value = true
+    )]
     pub(crate) log_format: log::Format,
     /// root directory for storage of container state (this should be located in tmpfs)
     /// [default: /run/rrun, rootless: $XDG_RUNTIME_DIR/rrun]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR")]
     root: Option<PathBuf>,
-    /// enable systemd cgroup support, expects cgroupsPath to be of form "slice:prefix:name" for
-    /// e.g. "system.slice:rrun:434234"
-    #[arg(long)]
+    /// let systemd make the cgroup, as a unit of the system's or the user's manager; expects
+    /// cgroupsPath to be of form "slice:prefix:name", for e.g. "system.slice:rrun:434234"
+    #[arg(long, global = true)]
     pub(crate) systemd_cgroup: bool,
+    // Only before the verb: `spec` has a flag of this name.
     /// ignore cgroup permission errors ('true', 'false', or 'auto')
     #[arg(long, value_name = "WHEN", default_value = "auto", hide_default_value = true)]
     rootless: Rootless,
     // Old engines still pass it; runc ignored it for years before it was removed.
-    #[arg(long, hide = true)]
+    #[arg(long, global = true, hide = true)]
     criu: Option<PathBuf>,
 }
 
@@ -116,9 +124,13 @@ fn honours_xdg() -> bool {
     if !nix::unistd::geteuid().is_root() {
         return true;
     }
-    let initial = std::fs::read_to_string("/proc/self/uid_map")
-        .is_ok_and(|map| map.split_whitespace().eq(["0", "0", "4294967295"]));
-    !initial && std::env::var_os("USER").is_none_or(|user| user != "root")
+    !is_initial_user_namespace() && std::env::var_os("USER").is_none_or(|user| user != "root")
+}
+
+/// Whether root is the host's, by its id mapping (user_namespaces(7)).
+pub(crate) fn is_initial_user_namespace() -> bool {
+    std::fs::read_to_string("/proc/self/uid_map")
+        .is_ok_and(|map| map.split_whitespace().eq(["0", "0", "4294967295"]))
 }
 
 /// Makes the default root of a rootless caller. The sticky bit keeps it from being pruned (XDG Base

@@ -28,12 +28,14 @@ const EXEC_FAILURE: u8 = 255;
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    if args::enters_container(std::env::args_os())
-        && let Err(error) = container::sealed::ensure()
-    {
-        output::complain(&error.to_string());
-        return ExitCode::from(FAILURE);
-    }
+    let enters = args::enters_container(std::env::args_os());
+    let sealed = match enters.then(container::sealed::ensure).transpose() {
+        Ok(sealed) => sealed,
+        Err(error) => {
+            output::complain(&error.to_string());
+            return ExitCode::from(FAILURE);
+        }
+    };
     let cli = match args::parse(std::env::args_os()) {
         Ok(cli) => cli,
         Err(stop) => return stop.exit(),
@@ -41,6 +43,10 @@ pub fn main() -> ExitCode {
     if let Err(error) = log::install(&cli.global) {
         output::complain(&format!("{error:#}"));
         return ExitCode::from(FAILURE);
+    }
+    if let Some(place) = sealed {
+        // The words are runc's: its tests look for them.
+        tracing::debug!("{} exeseal: using {place}", version::program());
     }
     let failure = if matches!(cli.verb, Some(Verb::Exec(_))) { EXEC_FAILURE } else { FAILURE };
     let outcome = match cli.verb {

@@ -1,7 +1,7 @@
 //! What `--version` prints.
 
-/// The version of the runtime specification that rrun follows.
-pub(crate) const SPEC: &str = "1.3.0";
+pub(crate) use container::SPEC_VERSION as SPEC;
+
 /// The version of rrun.
 pub(crate) const RRUN: &str = env!("CARGO_PKG_VERSION");
 

@@ -102,6 +102,22 @@ impl Hierarchies {
         &self.mounts
     }
 
+    /// The groups that the caller is in: each hierarchy's mount point, and the directory below it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Path`] when `/proc/self/cgroup` cannot be read.
+    pub fn own_groups(&self) -> Result<Vec<(PathBuf, PathBuf)>> {
+        let own = Membership::read("self")?;
+        let group = |mount: &Mount| {
+            let path = own.path(*mount.controllers.first()?)?;
+            // As in a relative `linux.cgroupsPath`: only what is below the mount's root can be seen.
+            let inner = path.strip_prefix(&mount.root).unwrap_or(path);
+            Some((mount.point.clone(), mount.point.join(crate::location::clean(inner))))
+        };
+        Ok(self.mounts.iter().filter_map(group).collect())
+    }
+
     /// The mount of a controller, if there is one.
     pub fn mount(&self, controller: Controller) -> Option<&Mount> {
         self.mounts.iter().find(|mount| mount.controllers.contains(&controller))

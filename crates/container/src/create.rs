@@ -152,13 +152,15 @@ impl Plan {
             cgroup: cgroups::view(
                 &hierarchies,
                 &cgroup,
-                namespaces.new.contains(CloneFlags::CLONE_NEWCGROUP),
+                namespaces.has(CloneFlags::CLONE_NEWCGROUP),
             ),
         })?;
         let hooks_of = |kind| hooks::of(spec, kind).to_vec();
+        let mut state = State::new(request.id.as_str(), bundle, &rootfs, cgroup.paths());
+        state.no_new_keyring = request.no_new_keyring;
         Ok(Self {
             console: ConsoleEnd::of(process.terminal.is_some(), request.detach, &request.stdio)?,
-            state: State::new(request.id.as_str(), bundle, &rootfs, cgroup.paths()),
+            state,
             cgroup,
             devices: cgroup::device_rules(
                 Some(&resources),
@@ -166,6 +168,7 @@ impl Plan {
             )?,
             resources,
             init: InitPlan {
+                waits: namespaces.init_waits(),
                 namespaces,
                 process,
                 rootfs: rootfs_plan,
@@ -188,9 +191,17 @@ fn stake(plan: &mut Plan, claim: &Claim, spec: &Spec) -> Result<()> {
     write_config(&claim.dir, spec)?;
     plan.cgroup.create(&plan.resources).map_err(Error::ApplyCgroup)?;
     if !plan.cgroup.denied().is_empty() {
-        // Without privilege some groups are not to be had: the container goes without.
+        // Without privilege some groups are not to be had: the container stays in the caller's.
         plan.state.cgroup_paths = plan.cgroup.paths();
-        plan.init.rootfs.show_cgroups(&plan.state.cgroup_paths);
+        let own = Hierarchies::detect()?.own_groups()?;
+        plan.init.rootfs.show_cgroups(&plan.state.cgroup_paths, &own);
+        let private = plan.init.namespaces.new.contains(CloneFlags::CLONE_NEWPID);
+        if plan.state.cgroup_paths.is_empty() && !private {
+            tracing::warn!(
+                "a rootless container without a cgroup and without a PID namespace of its own. Such \
+                 configuration is strongly discouraged: its processes cannot all be found to be ended"
+            );
+        }
     }
     plan.state.write(&claim.dir)
 }
@@ -315,7 +326,7 @@ fn accompany(plan: &Plan, spawned: &Spawned, spec: &Spec) -> Result<()> {
                         kind,
                         hooks::of(spec, kind),
                         &state,
-                        &HookPlace { dir: Some(&plan.state.bundle), env: &[] },
+                        &HookPlace { dir: Some(&plan.state.bundle), env: None },
                     )?;
                 }
                 spawned.channel.send(&Message::Hooked).or_else(|_| why_gone(spawned))?;

@@ -68,7 +68,7 @@ pub enum Error {
     Cgroup(#[from] cgroup::Error),
     /// A new container's cgroup could not be made or entered. (The wording is runc's.)
     #[error("unable to apply cgroup configuration: {0}")]
-    ApplyCgroup(#[source] cgroup::Error),
+    ApplyCgroup(cgroup::Error),
     /// The network could not be set up or undone.
     #[error("{}", chain(.0))]
     Network(BoxError),

@@ -140,7 +140,10 @@ impl Plan {
         let process = ProcessPlan::new(&request.process, &surroundings, &container.root)?;
         Ok(Self {
             entry: Entry::new(init, foreign_namespaces(container.state().pid)?),
-            keyring: keyring::name_of(container.id()),
+            keyring: match container.state().no_new_keyring {
+                true => None,
+                false => keyring::name_of(container.id()),
+            },
             affinity: affinity(request.process.exec_cpu_affinity().as_ref())?,
             console: ConsoleEnd::of(process.terminal.is_some(), request.detach, &request.stdio)?,
             process,

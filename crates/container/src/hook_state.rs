@@ -12,7 +12,6 @@ use crate::{ContainerId, Status};
 /// What of the state does not change.
 #[derive(Debug, Clone)]
 pub(crate) struct HookState {
-    version: String,
     id: String,
     bundle: PathBuf,
     annotations: HashMap<String, String>,
@@ -21,6 +20,7 @@ pub(crate) struct HookState {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Json<'a> {
+    /// That of the state's form, not of config.json.
     oci_version: &'a str,
     id: &'a str,
     status: Status,
@@ -35,7 +35,6 @@ impl HookState {
     /// That of this container.
     pub(crate) fn new(id: &ContainerId, bundle: PathBuf, spec: &Spec) -> Self {
         Self {
-            version: spec.version().clone(),
             id: id.to_string(),
             bundle,
             annotations: spec.annotations().clone().unwrap_or_default(),
@@ -45,7 +44,7 @@ impl HookState {
     /// The JSON for a hook's stdin; a pid of 0 is left out.
     pub(crate) fn json(&self, status: Status, pid: i32) -> Result<Vec<u8>> {
         serde_json::to_vec(&Json {
-            oci_version: &self.version,
+            oci_version: crate::SPEC_VERSION,
             id: &self.id,
             status,
             pid: Some(pid).filter(|pid| *pid > 0),

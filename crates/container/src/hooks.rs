@@ -88,8 +88,8 @@ pub(crate) fn validate(spec: &Spec) -> Result<()> {
 pub(crate) struct HookPlace<'a> {
     /// Their working directory; the caller's if there is none.
     pub(crate) dir: Option<&'a Path>,
-    /// The environment of those that have none of their own.
-    pub(crate) env: &'a [CString],
+    /// The environment of those that have none of their own; the caller's if there is none, as in runc.
+    pub(crate) env: Option<&'a [CString]>,
 }
 
 /// Runs the hooks of one kind in order; the first that fails ends it. `state` goes to their stdin.
@@ -131,14 +131,19 @@ fn run_one(hook: &Hook, state: &[u8], place: &HookPlace<'_>) -> Result<(), Strin
     if let Some(dir) = place.dir {
         command.current_dir(dir);
     }
-    command.env_clear();
-    match hook.env() {
-        Some(env) => command.envs(env.iter().filter_map(|entry| entry.split_once('='))),
-        None => command.envs(place.env.iter().filter_map(split_env)),
-    };
+    // runc takes an empty list for none.
+    match (hook.env().as_deref().filter(|env| !env.is_empty()), place.env) {
+        (Some(env), _) => {
+            command.env_clear().envs(env.iter().filter_map(|entry| entry.split_once('=')));
+        }
+        (None, Some(env)) => {
+            command.env_clear().envs(env.iter().filter_map(split_env));
+        }
+        (None, None) => {}
+    }
     command.stdin(stdin).stdout(share(&output)?).stderr(share(&output)?);
     // A runtime that is killed leaves no hook behind.
-    sys::die_with_parent(&mut command);
+    sys::run_apart(&mut command);
     let mut child = command
         .spawn()
         .map_err(|error| format!("exec {}: {}", hook.path().display(), OsError::from(&error)))?;

@@ -30,6 +30,8 @@ use crate::{Status, keyring, sys, validate};
 #[derive(Debug)]
 pub(crate) struct InitPlan {
     pub(crate) namespaces: Namespaces,
+    /// Init waits for [`Message::Mapped`].
+    pub(crate) waits: bool,
     pub(crate) process: ProcessPlan,
     pub(crate) rootfs: RootfsPlan,
     pub(crate) rootfs_dir: PathBuf,
@@ -76,7 +78,7 @@ fn set_up(plan: &InitPlan, fds: &InitFds<'_>, channel: &Channel) -> Result<()> {
     tracing::debug!("child process in init()");
     fds.cgroup.enter(true).call(|| "join the container's cgroup".to_owned())?;
     sys::reset_cpu_affinity().call(|| "reset CPU affinity".to_owned())?;
-    enter_namespaces(&plan.namespaces, channel)?;
+    enter_namespaces(plan, channel)?;
     nix::unistd::setsid().call(|| "setsid".to_owned())?;
     if let Some(name) = &plan.keyring {
         keyring::join(name, plan.namespaces.has(CloneFlags::CLONE_NEWUSER))?;
@@ -87,7 +89,7 @@ fn set_up(plan: &InitPlan, fds: &InitFds<'_>, channel: &Channel) -> Result<()> {
     channel.expect(&Message::Hooked)?;
     let state = || plan.hook_state.json(Status::Creating, std::process::id().cast_signed());
     if !plan.create_container.is_empty() {
-        let place = HookPlace { dir: Some(&plan.rootfs_dir), env: &[] };
+        let place = HookPlace { dir: Some(&plan.rootfs_dir), env: Some(&[]) };
         hooks::run(HookKind::CreateContainer, &plan.create_container, &state()?, &place)?;
     }
     plan.rootfs.pivot(&mounted)?;
@@ -110,18 +112,20 @@ fn set_up(plan: &InitPlan, fds: &InitFds<'_>, channel: &Channel) -> Result<()> {
 }
 
 /// The user namespace first, whose root init then is; in it the rest.
-fn enter_namespaces(namespaces: &Namespaces, channel: &Channel) -> Result<()> {
+fn enter_namespaces(plan: &InitPlan, channel: &Channel) -> Result<()> {
+    let namespaces = &plan.namespaces;
     let direct = !namespaces.need_intermediate();
     if direct || !namespaces.joins_user() {
         namespaces.make_time()?;
     }
-    if namespaces.init_waits() {
+    if plan.waits {
         channel.expect(&Message::Mapped)?;
     }
     if namespaces.new.contains(CloneFlags::CLONE_NEWUSER) {
         namespaces::become_root()?;
         // Left from the host; refused where setgroups is (user_namespaces(7)), and then harmless.
         let _ = nix::unistd::setgroups(&[]);
+        namespaces.make_ipc()?;
     }
     if direct {
         namespaces.join_rest()?;
@@ -175,7 +179,7 @@ fn start_hooks(plan: &InitPlan, program: &Program) -> Result<()> {
         return Ok(());
     }
     let state = plan.hook_state.json(Status::Created, std::process::id().cast_signed())?;
-    let place = HookPlace { dir: None, env: &program.env };
+    let place = HookPlace { dir: None, env: Some(&program.env) };
     hooks::run(HookKind::StartContainer, &plan.start_container, &state, &place)
 }
 
@@ -188,6 +192,12 @@ fn open_source(channel: &Channel, index: usize) -> std::io::Result<OwnedFd> {
             .ok_or_else(|| channel::ChannelError::Closed.into())
     };
     ask().map_err(std::io::Error::other)
+}
+
+/// An error and all that lies behind it: the last one tells what is wrong.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// Written through a procfs that the container has never seen, so that nothing in the image can
@@ -203,7 +213,7 @@ fn write_sysctls(sysctls: &HashMap<String, String>) -> Result<()> {
         let path = validate::sysctl_path(name);
         let mut file = procfs
             .open(ProcfsBase::ProcRoot, &path, OpenFlags::O_WRONLY | OpenFlags::O_CLOEXEC)
-            .map_err(|error| failed(name, error.to_string()))?;
+            .map_err(|error| failed(name, with_causes(&error)))?;
         std::io::Write::write_all(&mut file, value.as_bytes()).map_err(|error| {
             failed(name, format!("write {value:?}: {}", crate::error::OsError::from(&error)))
         })?;

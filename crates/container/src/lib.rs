@@ -37,6 +37,9 @@ mod terminal;
 mod update;
 mod validate;
 
+/// The version of the runtime specification that is followed.
+pub const SPEC_VERSION: &str = "1.3.0";
+
 pub use bundle::{Bundle, parse_process, parse_resources};
 pub use cgroup::Stats;
 pub use channel::ChannelError;

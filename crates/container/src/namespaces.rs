@@ -94,10 +94,24 @@ impl Namespaces {
     }
 
     /// The flags for clone3(2). A cgroup namespace has its root where its maker is, and a time namespace
-    /// takes offsets only while it is empty: init makes these two itself.
+    /// takes offsets only while it is empty: init makes these two itself, and see [`Namespaces::make_ipc`].
     pub(crate) fn clone_flags(&self) -> u64 {
-        let later = CloneFlags::CLONE_NEWCGROUP | CloneFlags::from_bits_retain(libc::CLONE_NEWTIME);
+        let mut later =
+            CloneFlags::CLONE_NEWCGROUP | CloneFlags::from_bits_retain(libc::CLONE_NEWTIME);
+        if self.new.contains(CloneFlags::CLONE_NEWUSER) {
+            later |= CloneFlags::CLONE_NEWIPC;
+        }
         (self.new - later).bits() as u32 as u64
+    }
+
+    /// Makes the IPC namespace that is to belong to a new user namespace. After [`become_root`]: its file
+    /// system of message queues belongs to whom its maker is (ipc/mqueue.c, mq_init_ns), and a user that
+    /// is not mapped would own `/dev/mqueue` for ever.
+    pub(crate) fn make_ipc(&self) -> Result<()> {
+        if !self.new.contains(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWIPC) {
+            return Ok(());
+        }
+        nix::sched::unshare(CloneFlags::CLONE_NEWIPC).call(|| "unshare IPC namespace".to_owned())
     }
 
     /// Joins the pid namespace, if one is joined, for children of the caller.

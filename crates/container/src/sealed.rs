@@ -19,17 +19,19 @@ use rustix::fs::{CWD, MemfdFlags, SealFlags, StatVfsMountFlags};
 use rustix::mount::{MountAttrFlags, OpenTreeFlags};
 
 use crate::error::{CallContext, Result};
-use crate::sys::{MountAttr, mount_setattr};
+use crate::sys::{self, MountAttr, mount_setattr};
 
 /// The kernel's link to the running program.
 const EXE: &str = "/proc/self/exe";
 
 /// Returns when the program runs from where nobody can write it; to get there it executes itself
-/// again, with the same arguments. Must be called before any thread or state exists.
-pub fn ensure() -> Result<()> {
-    if is_sealed() {
+/// again, with the same arguments. Must be called before any thread or state exists. What it runs from
+/// is for the debug log.
+pub fn ensure() -> Result<&'static str> {
+    if let Some(place) = sealed_place() {
         // execveat(2) names a process after the number of the descriptor.
-        return rustix::thread::set_name(c"rrun").call(|| "prctl PR_SET_NAME".to_owned());
+        rustix::thread::set_name(c"rrun").call(|| "prctl PR_SET_NAME".to_owned())?;
+        return Ok(place);
     }
     let program = match read_only_clone() {
         Ok(program) => program,
@@ -48,13 +50,20 @@ pub fn ensure() -> Result<()> {
     }
 }
 
-fn is_sealed() -> bool {
+/// What nobody can write, if the program runs from such.
+fn sealed_place() -> Option<&'static str> {
     let read_only = rustix::fs::statvfs(EXE)
         .is_ok_and(|system| system.f_flag.contains(StatVfsMountFlags::RDONLY));
-    read_only
-        || File::open(EXE).is_ok_and(|exe| {
-            rustix::fs::fcntl_get_seals(exe).is_ok_and(|seals| seals.contains(SEALS))
-        })
+    if read_only {
+        // The name under which a descriptor is executed (execveat(2)).
+        let by_us = sys::executed_name().to_bytes().starts_with(b"/dev/fd/");
+        return Some(match by_us {
+            true => "/proc/self/exe clone on a detached read-only mount",
+            false => "/proc/self/exe as it is, on a read-only mount",
+        });
+    }
+    let seals = rustix::fs::fcntl_get_seals(File::open(EXE).ok()?).ok()?;
+    seals.contains(SEALS).then_some("/proc/self/exe clone in sealed memory")
 }
 
 fn read_only_clone() -> Result<OwnedFd> {

@@ -66,6 +66,9 @@ pub struct State {
     pub(crate) creating: bool,
     /// The cgroup's directory by controller.
     pub(crate) cgroup_paths: BTreeMap<String, PathBuf>,
+    /// Its processes keep the session keyring of their callers.
+    #[serde(default)]
+    pub(crate) no_new_keyring: bool,
 }
 
 impl State {
@@ -86,6 +89,7 @@ impl State {
             rootfs: rootfs.to_owned(),
             owner: rustix::process::geteuid().as_raw(),
             creating: true,
+            no_new_keyring: false,
             cgroup_paths,
         }
     }

@@ -60,6 +60,17 @@ pub(crate) fn fork(flags: &ForkFlags<'_>) -> Result<Fork, Errno> {
     }
 }
 
+/// The name that this program was executed by (getauxval(3), `AT_EXECFN`).
+pub(crate) fn executed_name() -> &'static CStr {
+    // SAFETY: getauxval has no preconditions.
+    let name = unsafe { libc::getauxval(libc::AT_EXECFN) } as *const libc::c_char;
+    if name.is_null() {
+        return c"";
+    }
+    // SAFETY: the kernel puts a C string there when the program starts, and nobody takes it away.
+    unsafe { CStr::from_ptr(name) }
+}
+
 /// Ends the process at once, without destructors or exit handlers: those belong to the parent.
 pub(crate) fn exit_now(code: i32) -> ! {
     // SAFETY: _exit(2) has no preconditions.
@@ -321,13 +332,19 @@ pub(crate) fn end_on_signals() {
     }
 }
 
-/// Lets a command be killed when this process dies (PR_SET_PDEATHSIG(2const)).
-pub(crate) fn die_with_parent(command: &mut std::process::Command) {
+/// Lets a command be killed when this process dies (PR_SET_PDEATHSIG(2const)), and gives it nothing but
+/// its streams: not the signals that this process blocks, not the descriptors that were passed to it.
+pub(crate) fn run_apart(command: &mut std::process::Command) {
     use std::os::unix::process::CommandExt;
-    // SAFETY: the closure makes one system call, which is async-signal-safe.
+    let none = nix::sys::signal::SigSet::empty();
+    // SAFETY: the closure makes three system calls, which are async-signal-safe.
     unsafe {
-        command.pre_exec(|| {
+        command.pre_exec(move || {
             Errno::result(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0))?;
+            none.thread_set_mask()?;
+            // Not closed: the one by which a failure to execute is told must stay until then. The filter of
+            // a container may forbid it, but there nothing is open any more.
+            let _ = libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
             Ok(())
         });
     }

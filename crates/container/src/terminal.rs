@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::termios::{OptionalActions, Termios, Winsize};
@@ -10,6 +11,11 @@ use rustix::termios::{OptionalActions, Termios, Winsize};
 use crate::channel;
 use crate::error::{CallContext, Error, Result};
 use crate::{Stdio, sys};
+
+/// How long a console socket may be missing.
+const CONSOLE_PATIENCE: Duration = Duration::from_millis(200);
+/// How often it is looked for.
+const CONSOLE_NAP: Duration = Duration::from_millis(2);
 
 /// Where the child sends the master of its pty.
 #[derive(Debug)]
@@ -37,11 +43,22 @@ impl ConsoleEnd {
         }
     }
 
-    /// Connects to the socket at `path`.
+    /// Connects to the socket at `path`. Who listens there is often started just before, in the background:
+    /// a socket that is not there yet is waited for a little.
     fn connect(path: &Path) -> Result<Self> {
-        UnixStream::connect(path)
-            .map(|stream| Self::Socket(stream.into()))
-            .call(|| format!("connect console socket {}", path.display()))
+        let deadline = Instant::now() + CONSOLE_PATIENCE;
+        loop {
+            match UnixStream::connect(path) {
+                Err(error) if may_come(&error) && Instant::now() < deadline => {
+                    std::thread::sleep(CONSOLE_NAP);
+                }
+                result => {
+                    return result
+                        .map(|stream| Self::Socket(stream.into()))
+                        .call(|| format!("connect console socket {}", path.display()));
+                }
+            }
+        }
     }
 
     /// A pair with this process.
@@ -68,6 +85,11 @@ impl ConsoleEnd {
         }
         Ok(master)
     }
+}
+
+/// Whether the listener may still be on its way: no socket yet, or one that nobody listens on yet.
+fn may_come(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused)
 }
 
 /// In the child, inside the container: makes a pty of the container's devpts, sends its master to
@@ -140,5 +162,27 @@ fn pass_line_feeds(master: BorrowedFd<'_>) -> Result<()> {
 pub(crate) fn copy_size(master: BorrowedFd<'_>) {
     if let Ok(size) = rustix::termios::tcgetwinsize(rustix::stdio::stdin()) {
         let _ = rustix::termios::tcsetwinsize(master, size);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn a_console_socket_may_come_late() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sock");
+        let late = path.clone();
+        let listener = std::thread::spawn(move || {
+            std::thread::sleep(CONSOLE_PATIENCE / 10);
+            UnixListener::bind(late).unwrap()
+        });
+        ConsoleEnd::connect(&path).unwrap();
+        drop(listener.join().unwrap());
+        let nobody = ConsoleEnd::connect(&folder.path().join("none")).unwrap_err().to_string();
+        assert!(nobody.contains("no such file"), "{nobody}");
     }
 }

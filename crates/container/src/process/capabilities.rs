@@ -4,7 +4,11 @@ use crate::error::CallContext;
 use crate::spec::{Capabilities, Capability, LinuxCapabilities};
 use crate::{Result, sys};
 
-/// The five sets as bit masks by capability number. Absent in config.json means empty, as in runc.
+/// CAP_SYS_ADMIN, which loads a seccomp filter into a process without no_new_privs (seccomp(2)).
+pub(super) const SYS_ADMIN: u64 = 1 << 21;
+
+/// The five sets as bit masks by capability number. Absent in config.json means empty;
+/// runc leaves a process without `capabilities` all that it has itself.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct CapabilitySets {
     bounding: u64,
@@ -60,10 +64,11 @@ impl CapabilitySets {
         Ok(())
     }
 
-    /// Sets all others. After the user changed, with capabilities kept (`PR_SET_KEEPCAPS`).
-    pub(crate) fn apply(&self) -> Result<()> {
-        sys::set_capabilities(self.effective, self.permitted, self.inheritable)
-            .call(|| "unable to apply caps: capset".to_owned())?;
+    /// Sets all others. After the user changed, with capabilities kept (`PR_SET_KEEPCAPS`). Those of
+    /// `spare` stay permitted, as far as they are, without being effective.
+    pub(crate) fn apply(&self, spare: u64) -> Result<()> {
+        let spare = if spare == 0 { 0 } else { spare & permitted()? };
+        self.set(0, spare)?;
         sys::prctl_ambient(libc::PR_CAP_AMBIENT_CLEAR_ALL, 0)
             .call(|| "unable to apply caps: clear the ambient set".to_owned())?;
         for number in (0..64).filter(|number| self.ambient & bit(*number) != 0) {
@@ -72,6 +77,29 @@ impl CapabilitySets {
         }
         Ok(())
     }
+
+    /// Makes effective what [`CapabilitySets::apply`] spared.
+    pub(crate) fn use_spare(&self, spare: u64) -> Result<()> {
+        let spare = spare & permitted()?;
+        self.set(spare, spare)
+    }
+
+    /// Gives up what was spared: one capset(2), for it happens under the seccomp filter.
+    pub(crate) fn drop_spare(&self) -> Result<()> {
+        self.set(0, 0)
+    }
+
+    fn set(&self, also_effective: u64, also_permitted: u64) -> Result<()> {
+        let effective = self.effective | also_effective;
+        sys::set_capabilities(effective, self.permitted | also_permitted, self.inheritable)
+            .call(|| "unable to apply caps: capset".to_owned())
+    }
+}
+
+/// What the caller may use.
+fn permitted() -> Result<u64> {
+    let sets = rustix::thread::capabilities(None).call(|| "capget".to_owned())?;
+    Ok(sets.permitted.bits())
 }
 
 /// Makes all that is permitted effective again: changing from root to another user has cleared it

@@ -201,8 +201,10 @@ impl ProcessPlan {
     /// Child: becomes the user with the capabilities, in the working directory, with no descriptors but
     /// its own and `keep`.
     ///
-    /// Without no_new_privs a seccomp filter needs CAP_SYS_ADMIN, so it is installed here, just before
-    /// the capabilities go; with it, last of all. So the fewest possible system calls are made under it.
+    /// A seccomp filter comes last of all ([`ProcessPlan::finish`]), so that the fewest possible system calls
+    /// are made under it: a profile need not allow what only the runtime calls. Without no_new_privs it needs
+    /// CAP_SYS_ADMIN, which is spared for it. Only one that notifies is installed here: the parent, which
+    /// takes the listener, is gone later.
     pub(crate) fn become_user(
         &self,
         channel: &Channel,
@@ -226,16 +228,20 @@ impl ProcessPlan {
         nix::sys::stat::umask(self.umask);
         outlive_parent()?;
         close_others(self.extra_fds, keep)?;
-        if self.seccomp.is_some() && !self.seccomp_is_last() {
+        if self.seccomp.as_ref().is_some_and(|filter| filter.notifies) {
             capabilities::use_permitted()?;
             self.install_seccomp(channel)?;
         }
-        self.capabilities.apply()?;
+        self.capabilities.apply(if self.spares_admin() { capabilities::SYS_ADMIN } else { 0 })?;
         Program::find(&self.args, self.env.clone(), self.uid)
     }
 
     fn seccomp_is_last(&self) -> bool {
-        self.no_new_privileges && self.seccomp.as_ref().is_some_and(|filter| !filter.notifies)
+        self.seccomp.as_ref().is_some_and(|filter| !filter.notifies)
+    }
+
+    fn spares_admin(&self) -> bool {
+        self.seccomp_is_last() && !self.no_new_privileges
     }
 
     fn chdir_call(&self) -> String {
@@ -244,7 +250,15 @@ impl ProcessPlan {
 
     /// Child: the filter, where it is not yet installed.
     pub(crate) fn finish(&self, channel: &Channel) -> Result<()> {
-        if self.seccomp_is_last() { self.install_seccomp(channel) } else { Ok(()) }
+        if !self.seccomp_is_last() {
+            return Ok(());
+        }
+        if !self.spares_admin() {
+            return self.install_seccomp(channel);
+        }
+        self.capabilities.use_spare(capabilities::SYS_ADMIN)?;
+        self.install_seccomp(channel)?;
+        self.capabilities.drop_spare()
     }
 
     /// Child: the end of the story. Returns only to say why not.
@@ -348,22 +362,21 @@ fn c_strings(field: &str, texts: &[String]) -> Result<Vec<CString>> {
     texts.iter().map(|text| c_string(field, text.clone())).collect()
 }
 
-/// `process.env` without repetitions: the last value of a name counts, at the place of the first.
+/// `process.env` without repetitions: the last entry of a name counts, at its place.
 fn environment(entries: &[String]) -> Result<Vec<CString>> {
     let mut seen: Vec<(&str, &String)> = Vec::with_capacity(entries.len());
-    for entry in entries {
+    for entry in entries.iter().rev() {
         let Some((name, _)) = entry.split_once('=').filter(|(name, _)| !name.is_empty()) else {
             return Err(Error::config(
                 "process.env",
                 format!("invalid environment variable: {entry:?}"),
             ));
         };
-        match seen.iter_mut().find(|(other, _)| *other == name) {
-            Some(earlier) => earlier.1 = entry,
-            None => seen.push((name, entry)),
+        if !seen.iter().any(|(other, _)| *other == name) {
+            seen.push((name, entry));
         }
     }
-    seen.into_iter().map(|(_, entry)| c_string("process.env", entry.clone())).collect()
+    seen.into_iter().rev().map(|(_, entry)| c_string("process.env", entry.clone())).collect()
 }
 
 /// How many sockets systemd passed to this very process (sd_listen_fds(3)).
@@ -408,7 +421,7 @@ mod tests {
 
     #[test]
     fn the_last_value_of_a_variable_counts() {
-        assert_eq!(texts(&["A=1", "B=2", "A=3"]).unwrap(), ["A=3", "B=2"]);
+        assert_eq!(texts(&["A=1", "B=2", "A=3"]).unwrap(), ["B=2", "A=3"]);
         assert_eq!(texts(&["A=x=y"]).unwrap(), ["A=x=y"]);
     }
 

@@ -50,6 +50,9 @@ pub(crate) enum RootfsError {
     /// The standard streams could not be moved to the container's `/dev/null`.
     #[error("error reopening /dev/null inside container: {0}")]
     ReopenNull(#[source] Cause),
+    /// The working directory was missing and could not be made.
+    #[error("{0}")]
+    WorkingDirectory(#[source] CallError),
     /// A mount, or the root, could not be made read-only.
     #[error("can't make {path:?} read-only: {cause}")]
     Readonly {

@@ -64,6 +64,8 @@ pub(crate) struct RootfsPlan {
     masked_paths: Vec<PathBuf>,
     mount_label: Option<FsOption>,
     umask: u32,
+    /// `process.cwd`, made where it is missing.
+    cwd: PathBuf,
     mount_namespace: bool,
     user_namespace: bool,
     rootless: bool,

@@ -41,7 +41,24 @@ impl RootfsPlan {
         if self.sets_up_dev {
             reopen_null().map_err(RootfsError::ReopenNull)?;
         }
-        Ok(())
+        self.make_cwd().map_err(RootfsError::WorkingDirectory)
+    }
+
+    /// As runc does, though the specification does not ask for it: images name working directories
+    /// that they do not have. Inside the rootfs, so that no symbolic link leads out.
+    fn make_cwd(&self) -> Result<(), CallError> {
+        use std::os::unix::fs::DirBuilderExt;
+        if self.cwd.as_os_str().is_empty() {
+            return Ok(());
+        }
+        std::fs::DirBuilder::new().recursive(true).mode(0o755).create(&self.cwd).map_err(|error| {
+            let errno = match Errno::from_io_error(&error) {
+                // In place of the last component; of one before it the kernel says so itself.
+                Some(Errno::EXIST) => Errno::NOTDIR,
+                errno => errno.unwrap_or(Errno::INVAL),
+            };
+            CallError::new("mkdir", &self.cwd, errno)
+        })
     }
 
     /// Makes read-only what is to be so and had to be written to: tmpfs mounts, `/dev`, the root. Sets the umask.
@@ -173,5 +190,8 @@ fn open_null(path: &Path) -> Result<File, Cause> {
     let null = rustix::fs::openat(CWD, path, flags, Mode::empty())
         .map_err(|errno| CallError::new("openat", path, errno))?;
     verify_null(null.as_fd())?;
+    // Only the open was not to wait; the container's streams block as anyone expects.
+    rustix::fs::fcntl_setfl(&null, OFlags::RDWR)
+        .map_err(|errno| CallError::new("fcntl", path, errno))?;
     Ok(null.into())
 }

@@ -74,10 +74,21 @@ impl MountEntry {
 }
 
 impl RootfsPlan {
-    /// Leaves out of a cgroup v1 mount the hierarchies in which the container has no group of these.
-    pub(crate) fn show_cgroups(&mut self, paths: &BTreeMap<String, PathBuf>) {
+    /// A cgroup v1 mount shows, of the hierarchies in which the container has no group of these, the group that
+    /// it is in (`own`: mount point and group).
+    pub(crate) fn show_cgroups(
+        &mut self,
+        paths: &BTreeMap<String, PathBuf>,
+        own: &[(PathBuf, PathBuf)],
+    ) {
         if let CgroupView::Legacy { hierarchies, .. } = &mut self.cgroup {
-            hierarchies.retain(|hierarchy| paths.values().any(|path| *path == hierarchy.cgroup));
+            hierarchies.retain_mut(|hierarchy| {
+                if paths.values().any(|path| *path == hierarchy.cgroup) {
+                    return true;
+                }
+                let found = own.iter().find(|(point, _)| *point == hierarchy.mount_point);
+                found.map(|(_, group)| hierarchy.cgroup.clone_from(group)).is_some()
+            });
         }
     }
 
@@ -102,7 +113,8 @@ impl RootfsPlan {
             .enumerate()
             .map(|(index, mount)| mount_entry(ctx, &rootfs, index, mount))
             .collect::<Result<Vec<_>, _>>()?;
-        let user = ctx.spec.process().as_ref().map(|process| process.user());
+        let process = ctx.spec.process().as_ref();
+        let user = process.map(|process| process.user());
         let root = ctx.spec.root().as_ref();
         let binds_dev = |entry: &MountEntry| {
             matches!(entry.kind, MountKind::Bind { .. }) && entry.destination == Path::new("/dev")
@@ -123,6 +135,7 @@ impl RootfsPlan {
             )?,
             mount_label: mount_label(linux)?,
             umask: user.and_then(|user| user.umask()).unwrap_or(0o022),
+            cwd: process.map(|process| process.cwd().clone()).unwrap_or_default(),
             mount_namespace: ctx.mount_namespace,
             user_namespace: ctx.user_namespace,
             rootless: ctx.rootless,

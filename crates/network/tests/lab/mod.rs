@@ -47,10 +47,11 @@ impl Host {
     /// Everything that a container's network could leave behind, as text to compare.
     pub(crate) fn snapshot(&self) -> String {
         [
-            // Without the counters and the indexes of what comes and goes.
-            sh("ip -o link | sed 's/^[0-9]*: //; s/@if[0-9]*//'"),
+            // Without counters, the indexes of what comes and goes, and the carrier, which the
+            // kernel looks after in its own time.
+            sh("ip -o link | sed -E 's/^[0-9]*: //; s/@if[0-9]*//; s/NO-CARRIER,|,LOWER_UP//g; s/ state [A-Z]+//'"),
             sh("ip -o -4 address | sed 's/^[0-9]*: //'"),
-            sh("ip route"),
+            sh("ip route | sed 's/ linkdown//'"),
             sh("nft -s list ruleset"),
             sh(&format!("find {} | sort", self.folder.path().display())),
         ]

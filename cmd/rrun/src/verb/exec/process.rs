@@ -19,8 +19,9 @@ pub(super) struct Overrides {
     #[arg(long, short)]
     tty: bool,
     /// UID (format: <uid>[:<gid>])
+    // Parsed later: what is no user is an error of exec (255), not of the command line, as in runc.
     #[arg(long, short, value_name = "UID[:GID]", allow_hyphen_values = true)]
-    user: Option<User>,
+    user: Option<String>,
     /// additional gids
     #[arg(long, short = 'g', value_name = "GID", allow_hyphen_values = true)]
     additional_gids: Vec<Number>,
@@ -112,7 +113,8 @@ impl Overrides {
         if self.no_new_privs {
             process.set_no_new_privileges(Some(true));
         }
-        if let Some(User { uid, gid }) = self.user {
+        if let Some(user) = self.user {
+            let User { uid, gid } = user.parse()?;
             process.user_mut().set_uid(uid);
             if let Some(gid) = gid {
                 process.user_mut().set_gid(gid);
@@ -240,7 +242,7 @@ mod tests {
             cwd: Some("/tmp".into()),
             env: vec!["A=2".into(), "B=3".into()],
             tty: true,
-            user: Some("7:8".parse().unwrap()),
+            user: Some("7:8".to_owned()),
             additional_gids: vec![Number(9)],
             process_label: Some("label".into()),
             apparmor: Some("profile".into()),

@@ -6,6 +6,7 @@ use oci_spec::runtime::Spec;
 use serde_json::{Value, json};
 
 use super::{CgroupView, PlanContext, RootfsError, RootfsPlan};
+use crate::rootfs::LegacyHierarchy;
 use crate::rootfs::plan::MountKind;
 
 /// Plans a container with this config.json, in a bundle with an empty rootfs; `adjust` changes the context.
@@ -202,4 +203,25 @@ fn masked_paths_are_made_unique() {
     let paths = ["/a/b", "/a/./b/", "/c/../a/b", "/d"];
     let plan = plan(json!({ "linux": { "maskedPaths": paths } })).unwrap();
     assert_eq!(plan.masked_paths, ["/a/b", "/d"].map(Path::new));
+}
+
+#[test]
+fn where_the_container_has_no_group_its_callers_is_shown() {
+    let hierarchy = |name: &str, group: &str| LegacyHierarchy {
+        mount_point: format!("/cg/{name}").into(),
+        cgroup: format!("/cg/{name}/{group}").into(),
+    };
+    let hierarchies = vec![hierarchy("a", "new"), hierarchy("b", "new"), hierarchy("c", "new")];
+    let mut plan = plan_with(json!({}), |context| {
+        context.cgroup = CgroupView::Legacy { hierarchies, private_namespace: false };
+    })
+    .unwrap();
+    let paths = [("a".to_owned(), "/cg/a/new".into())].into();
+    plan.show_cgroups(
+        &paths,
+        &["a", "b"].map(|name| (format!("/cg/{name}").into(), format!("/cg/{name}/own").into())),
+    );
+    let CgroupView::Legacy { hierarchies, .. } = plan.cgroup else { panic!("v1") };
+    let shown: Vec<_> = hierarchies.iter().map(|shown| shown.cgroup.to_str().unwrap()).collect();
+    assert_eq!(shown, ["/cg/a/new", "/cg/b/own"]);
 }
