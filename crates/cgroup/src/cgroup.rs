@@ -7,19 +7,19 @@ use crate::controller::Controller;
 use crate::error::{Error, Result};
 use crate::hierarchies::{Hierarchies, Mode};
 use crate::location;
+use crate::systemd::{Systemd, Unit};
 
 /// Who makes and removes a container's groups.
 ///
-/// The two differ in where the groups lie and in `create` and `remove`; limits, devices, joining,
-/// freezing, killing and statistics are the same files. A systemd driver thus makes its scope over
-/// D-Bus, asks systemd for its path and hands it to [`Cgroup::from_paths`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Driver {
+/// The two differ in where the groups lie, who makes and removes them, and whom limits and devices
+/// are told besides; those, joining, freezing, killing and statistics are the same files.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Driver {
     /// Directories in cgroupfs.
     #[default]
     Cgroupfs,
-    /// Transient systemd scopes: the caller refuses it until it is there.
-    Systemd,
+    /// A transient unit of systemd.
+    Systemd(Systemd),
 }
 
 /// How to treat a container's groups.
@@ -44,6 +44,7 @@ pub(crate) struct Group {
 /// the value removes nothing.
 #[derive(Clone, Debug)]
 pub struct Cgroup {
+    pub(crate) driver: Driver,
     pub(crate) mode: Mode,
     pub(crate) groups: Vec<Group>,
     pub(crate) options: Options,
@@ -72,6 +73,7 @@ impl Cgroup {
     ) -> Result<Self> {
         let explicit = cgroups_path.is_some_and(|path| !path.as_os_str().is_empty());
         Ok(Self {
+            driver: Driver::Cgroupfs,
             mode: hierarchies.mode(),
             groups: location::locate(hierarchies, cgroups_path, id)?,
             options,
@@ -81,7 +83,7 @@ impl Cgroup {
         })
     }
 
-    /// The groups recorded in a container's state, see [`Cgroup::paths`].
+    /// The groups recorded in a container's state, see [`Cgroup::paths`] and [`Cgroup::unit`].
     ///
     /// # Errors
     ///
@@ -90,6 +92,7 @@ impl Cgroup {
     pub fn from_paths(
         hierarchies: &Hierarchies,
         paths: &BTreeMap<String, PathBuf>,
+        unit: Option<&Unit>,
         options: Options,
     ) -> Result<Self> {
         let mut groups: Vec<Group> = Vec::new();
@@ -115,7 +118,9 @@ impl Cgroup {
                 }),
             }
         }
+        let systemd = unit.cloned().map(|unit| Driver::Systemd(Systemd::of(unit)));
         Ok(Self {
+            driver: systemd.unwrap_or_default(),
             mode: hierarchies.mode(),
             groups,
             options,
@@ -194,7 +199,7 @@ mod tests {
         assert_eq!(paths["cpuacct"], Path::new("/cg/cpu,cpuacct/a/b"));
         assert_eq!(paths["cpu"], paths["cpuacct"]);
         paths.insert("memory".into(), "/cg/memory/a/b".into());
-        let again = Cgroup::from_paths(&hierarchies(), &paths, Options::default()).unwrap();
+        let again = Cgroup::from_paths(&hierarchies(), &paths, None, Options::default()).unwrap();
         assert_eq!(again.groups, cgroup.groups);
     }
 
@@ -202,7 +207,7 @@ mod tests {
     fn recorded_paths_must_be_groups() {
         for bad in ["/etc", "/cg/devices", "/cg/devices/../x", "/cg/devices/a/../../../etc", "a"] {
             let paths = BTreeMap::from([("devices".to_owned(), PathBuf::from(bad))]);
-            let result = Cgroup::from_paths(&hierarchies(), &paths, Options::default());
+            let result = Cgroup::from_paths(&hierarchies(), &paths, None, Options::default());
             assert!(matches!(result, Err(Error::OutsideMount { .. })), "{bad}");
         }
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use oci_spec::runtime::LinuxResources;
 
-use crate::cgroup::{Cgroup, Group};
+use crate::cgroup::{Cgroup, Driver, Group};
 use crate::controller::Controller;
 use crate::error::{Error, Result};
 use crate::hierarchies::Mode;
@@ -17,12 +17,18 @@ impl Cgroup {
     /// what must be right at birth: the cpuset on v1, threaded mode and rootless leave on v2;
     /// limits are written by [`Cgroup::set_limits`]. On failure what was made is removed again.
     ///
+    /// With systemd as the driver it only sees that the groups are not another's: they are made by
+    /// [`Cgroup::start_unit`].
+    ///
     /// # Errors
     ///
     /// [`Error::NotEmpty`] and [`Error::Frozen`] when the group exists and is in use,
     /// [`Error::Path`] when a directory cannot be made (see [`Error::is_permission`]),
     /// [`Error::RootlessLimits`], [`Error::Threaded`].
     pub fn create(&mut self, resources: &LinuxResources) -> Result<()> {
+        if let Driver::Systemd(_) = self.driver {
+            return self.groups.iter().try_for_each(|group| refuse_used(group, self.mode));
+        }
         let made = match self.mode {
             Mode::V1 => self.create_v1(resources),
             Mode::V2 => self.create_v2(resources),
@@ -48,7 +54,9 @@ impl Cgroup {
         for group in self.groups.clone() {
             match self.create_group(&group, resources) {
                 Ok(()) => usable.push(group),
-                Err(error) if self.may_ignore(&error) => self.denied.extend(&group.controllers),
+                Err(error) if self.may_ignore(&error) || self.may_lack(&group, &error) => {
+                    self.denied.extend(&group.controllers);
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -57,16 +65,15 @@ impl Cgroup {
     }
 
     fn create_group(&mut self, group: &Group, resources: &LinuxResources) -> Result<()> {
+        if !self.make_group(group, resources)? {
+            refuse_used(group, Mode::V1)?;
+        }
+        Ok(())
+    }
+
+    /// Makes a v1 group. `false`: it was there.
+    pub(crate) fn make_group(&mut self, group: &Group, resources: &LinuxResources) -> Result<bool> {
         let is_new = make(&group.dir, &group.mount, &mut self.created)?;
-        if !is_new && group.controllers.contains(&Controller::Devices) {
-            refuse_occupied(&group.dir)?;
-        }
-        if !is_new
-            && group.controllers.contains(&Controller::Freezer)
-            && crate::freezer::is_frozen_v1(&group.dir)?
-        {
-            return Err(Error::Frozen);
-        }
         if group.controllers.contains(&Controller::Cpuset) {
             let cpu = resources.cpu().as_ref();
             let given = |value: Option<&Option<String>>| {
@@ -80,13 +87,19 @@ impl Cgroup {
             let given = [cpus.as_deref(), mems.as_deref()];
             cpuset::inherit(&group.dir, &group.mount, is_new, given)?;
         }
-        Ok(())
+        Ok(is_new)
     }
 
     /// Lack of permission is no error for a rootless container that did not ask for a certain
     /// place. Should a limit need the group, writing it fails with [`Error::Unavailable`].
     fn may_ignore(&self, error: &Error) -> bool {
         self.options.rootless && !self.explicit && error.is_permission()
+    }
+
+    /// Next to v1 the unified hierarchy limits nothing: who may use all the others need not have it,
+    /// even for an explicit place.
+    fn may_lack(&self, group: &Group, error: &Error) -> bool {
+        self.options.rootless && group.controllers == [Controller::Unified] && error.is_permission()
     }
 
     fn create_v2(&mut self, resources: &LinuxResources) -> Result<()> {
@@ -104,17 +117,34 @@ impl Cgroup {
         }
     }
 
+    /// v2: the rest of the work on a group that systemd has made.
+    pub(crate) fn complete_unified(&mut self, resources: &LinuxResources) -> Result<()> {
+        let Some(group) = self.groups.first().cloned() else { return Err(Error::NotMounted) };
+        make(&group.dir, &group.mount, &mut self.created)?;
+        enable_controllers(&group.dir, &group.mount)?;
+        check_type(&group.dir, &group.mount, resources)
+    }
+
     fn create_unified(&mut self, group: &Group, resources: &LinuxResources) -> Result<()> {
-        let is_new = make(&group.dir, &group.mount, &mut self.created)?;
-        if !is_new {
-            refuse_occupied(&group.dir)?;
-            if crate::freezer::is_frozen_v2(&group.dir)? {
-                return Err(Error::Frozen);
-            }
+        if !make(&group.dir, &group.mount, &mut self.created)? {
+            refuse_used(group, Mode::V2)?;
         }
         enable_controllers(&group.dir, &group.mount)?;
         check_type(&group.dir, &group.mount, resources)
     }
+}
+
+/// An existing group must not be another container's.
+fn refuse_used(group: &Group, mode: Mode) -> Result<()> {
+    let has = |controller| group.controllers.contains(&controller) || mode == Mode::V2;
+    if has(Controller::Devices) {
+        refuse_occupied(&group.dir)?;
+    }
+    let frozen = match mode {
+        Mode::V1 => has(Controller::Freezer) && crate::freezer::is_frozen_v1(&group.dir)?,
+        Mode::V2 => crate::freezer::is_frozen_v2(&group.dir)?,
+    };
+    if frozen { Err(Error::Frozen) } else { Ok(()) }
 }
 
 /// Makes `dir` and what is missing between it and `mount`, noting each new directory. `false`: it

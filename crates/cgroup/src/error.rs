@@ -163,6 +163,64 @@ pub enum Error {
         /// Which group, and why.
         cause: Box<Error>,
     },
+    /// The systemd driver is asked for without systemd. runc's text.
+    #[error("systemd not running on this host, cannot use systemd cgroups manager")]
+    NoSystemd,
+    /// runc's text.
+    #[error("cannot use rootless systemd cgroups manager on cgroup v1")]
+    UsersV1,
+    /// `linux.cgroupsPath` for the systemd driver. runc's text.
+    #[error(
+        "expected cgroupsPath to be of format \"slice:prefix:name\" for systemd cgroups, got {0:?} instead"
+    )]
+    SystemdPath(String),
+    /// runc's text.
+    #[error("invalid slice name: {0}")]
+    SliceName(String),
+    /// A unit's name is not a path.
+    #[error("invalid unit name: {0}")]
+    UnitName(String),
+    /// An `org.systemd.property.*` annotation; the text says which and what is wrong with it.
+    #[error("annotation {0}")]
+    Annotation(String),
+    /// systemd cannot be reached.
+    #[error(
+        "failed to connect to dbus (hint: for rootless containers, maybe you need to install the dbus-user-session package): {0}"
+    )]
+    BusConnect(String),
+    /// The conversation with systemd broke off.
+    #[error("dbus: {0}")]
+    Bus(String),
+    /// systemd refuses.
+    #[error("{text}")]
+    BusReply {
+        /// The error's name on the bus.
+        name: String,
+        /// What systemd says.
+        text: String,
+    },
+    /// A unit could not be started.
+    #[error("unable to start unit {unit:?}: {cause}")]
+    StartUnit {
+        /// Its name.
+        unit: String,
+        /// Why.
+        cause: Box<Error>,
+    },
+    /// The job of starting a unit did not succeed. runc's texts.
+    #[error("{}", unit_job(unit, result.as_deref()))]
+    UnitJob {
+        /// Its name.
+        unit: String,
+        /// The job's result; `None` when it did not come in time.
+        result: Option<String>,
+    },
+    /// runc's text.
+    #[error("unable to set unit properties: {0}")]
+    UnitProperties(Box<Error>),
+    /// runc's text.
+    #[error("Timed out while waiting for systemd to remove {0}")]
+    UnitStays(String),
     /// Groups remain.
     #[error("failed to remove {path}: {errno}")]
     Remove {
@@ -211,6 +269,13 @@ impl Error {
     /// The caller lacks permission; a read-only cgroupfs counts.
     pub fn is_permission(&self) -> bool {
         matches!(self.errno(), Some(Errno::EACCES | Errno::EPERM | Errno::EROFS))
+    }
+}
+
+fn unit_job(unit: &str, result: Option<&str>) -> String {
+    match result {
+        Some(result) => format!("error creating systemd unit `{unit}`: got `{result}`"),
+        None => format!("Timeout waiting for systemd to create {unit}"),
     }
 }
 

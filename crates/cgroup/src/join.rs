@@ -27,18 +27,52 @@ use crate::hierarchies::{Hierarchies, Membership, Mode};
 #[derive(Debug)]
 pub struct Join {
     tasks: Vec<OwnedFd>,
-    unified: Option<OwnedFd>,
+    unified: Option<Unified>,
+}
+
+/// The group of the unified hierarchy, open.
+#[derive(Debug)]
+struct Unified {
+    fd: OwnedFd,
+    dir: PathBuf,
+}
+
+impl Unified {
+    fn open(dir: PathBuf) -> Result<Self> {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        match open(&dir, flags, FileMode::empty()) {
+            Ok(fd) => Ok(Self { fd, dir }),
+            Err(errno) => Err(Error::path("open", dir, errno)),
+        }
+    }
 }
 
 impl Join {
+    /// No group: the process stays where its parent is.
+    pub fn none() -> Self {
+        Self { tasks: Vec::new(), unified: None }
+    }
+
     /// The directory for `CLONE_INTO_CGROUP` (Linux 5.7, clone(2)).
     pub fn clone_into(&self) -> Option<BorrowedFd<'_>> {
-        self.unified.as_ref().map(AsFd::as_fd)
+        self.unified.as_ref().map(|unified| unified.fd.as_fd())
+    }
+
+    /// Why a clone with [`Self::clone_into`] was refused: `EBUSY` where the group has controllers
+    /// enabled for groups below it and so takes no processes (cgroup-v2.rst, "No Internal Process
+    /// Constraint").
+    pub fn refused(&self, errno: Errno) -> Error {
+        let cause = match &self.unified {
+            Some(unified) => Error::path("clone3 into", &unified.dir, errno),
+            None => Error::call("clone3", errno),
+        };
+        Error::AddProcess { pid: 0, cause: Box::new(cause) }
     }
 
     /// Every open file here, for a child that closes all the others.
     pub fn fds(&self) -> impl Iterator<Item = RawFd> + '_ {
-        self.tasks.iter().chain(&self.unified).map(AsRawFd::as_raw_fd)
+        let unified = self.unified.iter().map(|unified| &unified.fd);
+        self.tasks.iter().chain(unified).map(AsRawFd::as_raw_fd)
     }
 
     /// Moves the calling thread in. Neither allocates nor locks: right for a fresh clone.
@@ -49,9 +83,9 @@ impl Join {
             write_zero(tasks)?;
         }
         match &self.unified {
-            Some(dir) if !cloned_into => {
+            Some(Unified { fd, .. }) if !cloned_into => {
                 let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC;
-                write_zero(&openat(dir, c"cgroup.procs", flags, FileMode::empty())?)
+                write_zero(&openat(fd, c"cgroup.procs", flags, FileMode::empty())?)
             }
             _ => Ok(()),
         }
@@ -122,11 +156,11 @@ impl Cgroup {
     /// [`Error::SubCgroupPath`], [`Error::UnknownController`], [`Error::AddProcess`] when a group
     /// does not exist.
     pub fn join_handles(&self, sub: &SubCgroups) -> Result<Join> {
-        let mut join = Join { tasks: Vec::new(), unified: None };
+        let mut join = Join::none();
         let unified = self.dir(Controller::Unified).map(Path::to_owned);
         for (base, dir) in self.dirs().zip(self.sub_dirs(sub)?) {
             let opened = if Some(base) == unified.as_deref() {
-                open_dir(&dir).map(|fd| join.unified = Some(fd))
+                Unified::open(dir).map(|unified| join.unified = Some(unified))
             } else {
                 file::open_write(&dir.join("tasks")).map(|fd| join.tasks.push(fd))
             };
@@ -152,7 +186,7 @@ impl Cgroup {
         let path = groups.path(Controller::Unified).unwrap_or(Path::new("/"));
         let inner = path.strip_prefix(&mount.root).unwrap_or(path);
         let dir = mount.point.join(crate::location::clean(inner));
-        Ok(Join { tasks: Vec::new(), unified: Some(open_dir(&dir)?) })
+        Ok(Join { tasks: Vec::new(), unified: Some(Unified::open(dir)?) })
     }
 
     fn dirs(&self) -> impl Iterator<Item = &Path> {
@@ -202,11 +236,6 @@ fn below(dir: &Path, path: &str) -> Result<PathBuf> {
         }
     }
     Ok(dir.join(crate::location::clean(Path::new(path))))
-}
-
-fn open_dir(dir: &Path) -> Result<OwnedFd> {
-    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    open(dir, flags, FileMode::empty()).map_err(|errno| Error::path("open", dir, errno))
 }
 
 #[cfg(test)]

@@ -13,6 +13,9 @@
 //!    `update`, `pause`, `kill`, `events` and `delete`.
 //! 6. [`Cgroup::kill_all`], [`Cgroup::remove`].
 //!
+//! With systemd as the driver [`Cgroup::of_unit`] takes the place of [`Cgroup::new`], and the groups
+//! appear with the first process, by [`Cgroup::start_unit`].
+//!
 //! Files are opened by absolute path: cgroupfs has no symbolic links and its directories hold
 //! nothing but cgroups, so a path below a cgroup mount cannot lead elsewhere, and a directory
 //! handle would cost two more system calls for each of ten hierarchies.
@@ -30,12 +33,14 @@ mod join;
 mod limits;
 mod location;
 mod oom;
+mod owner;
 mod procs;
 mod remove;
 mod stats;
 mod sys;
+mod systemd;
 
-pub use cgroup::{Cgroup, Driver, Options};
+pub use cgroup::{Cgroup, Options};
 pub use controller::Controller;
 pub use devices::{Access, DeviceKind, DeviceRule, device_rules};
 pub use error::{Error, Reason, Result};
@@ -46,3 +51,4 @@ pub use stats::{
     Blkio, BlkioEntry, Cpu, CpuSet, CpuUsage, Hugetlb, Memory, MemoryEntry, Pids, Pressure,
     PressureLine, Stats, Throttling,
 };
+pub use systemd::{Unit, UnitRequest, is_users};

@@ -97,7 +97,7 @@ fn kill_each(pids: &[i32]) -> Result<()> {
 }
 
 /// Moves a whole process into the group `dir`.
-fn add(dir: &Path, pid: i32) -> Result<()> {
+pub(crate) fn add(dir: &Path, pid: i32) -> Result<()> {
     let path = dir.join("cgroup.procs");
     let mut tries = 5;
     loop {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
-use crate::cgroup::Cgroup;
+use crate::cgroup::{Cgroup, Driver};
 use crate::error::{Error, Reason, Result};
 use crate::procs;
 
@@ -20,7 +20,12 @@ impl Cgroup {
     ///
     /// Levels above the container's own are left, as runc does: whoever else uses them may be
     /// about to make a group there.
+    ///
+    /// A systemd unit is stopped first; what systemd leaves is then removed in the same way.
     pub fn remove(&self) -> Result<()> {
+        if let Driver::Systemd(systemd) = &self.driver {
+            systemd.stop()?;
+        }
         let mut left: Vec<&Path> = self.groups.iter().map(|group| group.dir.as_path()).collect();
         let mut delay = Duration::from_millis(1);
         let mut failed = None;

@@ -17,7 +17,7 @@ use crate::sys;
 /// What is said. Parent to child: `Mapped`, `Hooked`, `Start`. Child to parent: all others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Message {
-    /// The user namespace has its id mappings.
+    /// The user namespace has its id mappings, and the process is in the cgroup that systemd made.
     Mapped,
     /// The mounts of the rootfs are done; the hooks of the runtime namespace may run.
     Mounted,

@@ -135,7 +135,7 @@ impl Container {
             if init.is_none() && self.pids()?.is_empty() {
                 return Err(Error::NotRunning);
             }
-            return Ok(self.cgroup()?.kill_all()?);
+            return end_all(&self.cgroup()?);
         }
         let Some(init) = init else { return Err(Error::NotRunning) };
         match kill::send(std::os::fd::AsFd::as_fd(&init), signal.number()) {
@@ -160,9 +160,9 @@ impl Container {
     fn kill_all(&self, signal: Signal) -> Result<()> {
         let cgroup = self.cgroup()?;
         if signal == Signal::KILL {
-            return Ok(cgroup.kill_all()?);
+            return end_all(&cgroup);
         }
-        for pid in cgroup.all_pids()? {
+        for pid in all_pids(&cgroup)? {
             // One that ended meanwhile needs no signal.
             if let Some(pid) = rustix::process::Pid::from_raw(pid)
                 && let Ok(pidfd) =
@@ -206,7 +206,7 @@ impl Container {
 
     /// The pids of all its processes, sorted.
     pub fn pids(&self) -> Result<Vec<i32>> {
-        let mut pids = self.cgroup()?.all_pids()?;
+        let mut pids = all_pids(&self.cgroup()?)?;
         pids.sort_unstable();
         pids.dedup();
         Ok(pids)
@@ -252,7 +252,25 @@ fn read_config(dir: &Path) -> Result<Spec> {
 /// The cgroup that a state file records.
 fn cgroup_of(state: &State) -> Result<Cgroup> {
     let rootless = !rustix::process::geteuid().is_root();
-    Ok(Cgroup::from_paths(&Hierarchies::detect()?, &state.cgroup_paths, Options { rootless })?)
+    let unit = state.systemd_unit.as_ref();
+    let options = Options { rootless: rootless || unit.is_some_and(|unit| unit.user) };
+    Ok(Cgroup::from_paths(&Hierarchies::detect()?, &state.cgroup_paths, unit, options)?)
+}
+
+/// The processes of a cgroup. A systemd unit's is gone with the last of them.
+fn all_pids(cgroup: &Cgroup) -> Result<Vec<i32>> {
+    match cgroup.all_pids() {
+        Err(error) if error.is_gone() => Ok(Vec::new()),
+        pids => Ok(pids?),
+    }
+}
+
+/// Kills all processes of a cgroup, which is gone with the last of them where systemd made it.
+fn end_all(cgroup: &Cgroup) -> Result<()> {
+    match cgroup.kill_all() {
+        Err(error) if error.is_gone() => Ok(()),
+        killed => Ok(killed?),
+    }
 }
 
 /// Kills init, and whoever else is in the cgroup, and waits until init is gone.
@@ -263,9 +281,7 @@ fn end_processes(state: &State, cgroup: &Cgroup) -> Result<()> {
     if let Some(init) = &init {
         let _ = kill::send(std::os::fd::AsFd::as_fd(init), Signal::KILL.number());
     }
-    if cgroup.exists() {
-        cgroup.kill_all()?;
-    }
+    end_all(cgroup)?;
     if let Some(init) = &init {
         if !kill::wait_end(init, PATIENCE) {
             return Err(Error::StillRunning(state.id.clone()));

@@ -1,28 +1,28 @@
 //! `create`: from a bundle to an init that waits for `start`.
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use cgroup::{Cgroup, Hierarchies, SubCgroups};
+use cgroup::{Cgroup, Hierarchies, Join, SubCgroups};
 use nix::sched::CloneFlags;
 
+use crate::base::{Base, BaseRequest};
 use crate::channel::{self, Message};
 use crate::error::{CallContext, Error, Result};
 use crate::foreground::{self, Signals};
 use crate::hook_state::HookState;
 use crate::hooks::{self, HookKind, HookPlace};
 use crate::init::{self, InitFds, InitPlan};
-use crate::namespaces::Namespaces;
 use crate::process::{ProcessPlan, Rlimit, Surroundings};
-use crate::rootfs::{PlanContext, RootfsPlan};
 use crate::spawn::{self, Spawned};
 use crate::spec::{LinuxResources, Spec};
 use crate::state::{CONFIG_FILE, ProcessStat, State};
 use crate::store::Claim;
 use crate::terminal::ConsoleEnd;
 use crate::{
-    Bundle, Container, ContainerId, InitNamespaces, Network, StateRoot, Status, cgroups, files,
-    keyring, net_devices, seccomp_listener, validate,
+    Bundle, Container, ContainerId, InitNamespaces, Network, StateRoot, Status, files, keyring,
+    net_devices, seccomp_listener, validate,
 };
 
 /// Where the container's standard streams come from.
@@ -125,50 +125,29 @@ struct Made {
 impl Plan {
     fn new(root: &StateRoot, request: &CreateRequest) -> Result<Self> {
         let Bundle { path: bundle, spec } = &request.bundle;
-        if request.systemd_cgroup {
-            return Err(Error::config("--systemd-cgroup", "systemd cgroups are not supported yet"));
-        }
-        let namespaces = Namespaces::new(spec)?;
-        validate::validate(spec, &namespaces)?;
-        let rootfs = validate::rootfs(spec, bundle)?;
+        let Base { namespaces, rootfs, rootfs_plan, cgroup, resources, devices } =
+            Base::new(&BaseRequest {
+                id: &request.id,
+                bundle: &request.bundle,
+                systemd_cgroup: request.systemd_cgroup,
+                rootless: request.rootless,
+                no_pivot: request.no_pivot,
+            })?;
         let linux = spec.linux().as_ref();
-        let resources = linux.and_then(|linux| linux.resources().clone()).unwrap_or_default();
-        let hierarchies = Hierarchies::detect()?;
-        let cgroup = Cgroup::new(
-            &hierarchies,
-            linux.and_then(|linux| linux.cgroups_path().as_deref()),
-            request.id.as_str(),
-            cgroups::options(request.rootless),
-        )?;
         let surroundings = Surroundings::of(spec, request.preserve_fds);
         let process = ProcessPlan::new(validate::process(spec)?, &surroundings, root.path())?;
-        let rootfs_plan = RootfsPlan::prepare(&PlanContext {
-            spec,
-            bundle,
-            mount_namespace: namespaces.has(CloneFlags::CLONE_NEWNS),
-            user_namespace: namespaces.has(CloneFlags::CLONE_NEWUSER),
-            rootless: !rustix::process::geteuid().is_root(),
-            no_pivot: request.no_pivot,
-            cgroup: cgroups::view(
-                &hierarchies,
-                &cgroup,
-                namespaces.has(CloneFlags::CLONE_NEWCGROUP),
-            ),
-        })?;
         let hooks_of = |kind| hooks::of(spec, kind).to_vec();
-        let mut state = State::new(request.id.as_str(), bundle, &rootfs, cgroup.paths());
+        let in_unit = cgroup.unit().is_some();
+        let mut state = State::new(request.id.as_str(), bundle, &rootfs, paths_before(&cgroup));
         state.no_new_keyring = request.no_new_keyring;
         Ok(Self {
             console: ConsoleEnd::of(process.terminal.is_some(), request.detach, &request.stdio)?,
             state,
             cgroup,
-            devices: cgroup::device_rules(
-                Some(&resources),
-                linux.and_then(|linux| linux.devices().as_deref()).unwrap_or_default(),
-            )?,
+            devices,
             resources,
             init: InitPlan {
-                waits: namespaces.init_waits(),
+                waits: namespaces.init_waits() || in_unit,
                 namespaces,
                 process,
                 rootfs: rootfs_plan,
@@ -214,10 +193,14 @@ fn make(
     network: &mut dyn Network,
 ) -> Result<Made> {
     network.prepare(&request.id, &claim.dir).map_err(Error::Network)?;
-    if !plan.init.rootfs.mounts_block_devices() {
-        plan.cgroup.set_devices(&plan.devices)?;
+    let in_unit = plan.cgroup.unit().is_some();
+    if !in_unit {
+        set_devices_early(plan)?;
     }
-    let cgroup = plan.cgroup.join_handles(&SubCgroups::none()).map_err(Error::ApplyCgroup)?;
+    let cgroup = match in_unit {
+        true => Join::none(),
+        false => plan.cgroup.join_handles(&SubCgroups::none()).map_err(Error::ApplyCgroup)?,
+    };
     let start = claim.listen_for_start()?;
     plan.init.rootfs.open_id_maps()?;
     plan.init.process.rlimits.iter().try_for_each(Rlimit::raise)?;
@@ -240,7 +223,10 @@ fn make(
     if plan.init.namespaces.new.contains(CloneFlags::CLONE_NEWUSER) {
         plan.init.namespaces.map_ids(spawned.pid)?;
     }
-    if plan.init.namespaces.init_waits() {
+    if in_unit {
+        start_unit(plan, &spawned, claim)?;
+    }
+    if plan.init.waits {
         spawned.channel.send(&Message::Mapped).or_else(|_| why_gone(&spawned))?;
     }
     plan.cgroup.set_limits(&plan.resources)?;
@@ -253,6 +239,29 @@ fn make(
     claim.publish_start()?;
     let console = plan.console.as_ref().map(ConsoleEnd::receive).transpose()?.flatten();
     Ok(Made { state: plan.state.clone(), pidfd: spawned.pidfd, console })
+}
+
+/// The groups that the state names before there is a process: of a unit there is nothing yet.
+pub(crate) fn paths_before(cgroup: &Cgroup) -> BTreeMap<String, PathBuf> {
+    if cgroup.unit().is_some() { BTreeMap::new() } else { cgroup.paths() }
+}
+
+/// What keeps devices from init from the start, unless it has to mount one of them first.
+fn set_devices_early(plan: &Plan) -> Result<()> {
+    match plan.init.rootfs.mounts_block_devices() {
+        true => Ok(()),
+        false => Ok(plan.cgroup.set_devices(&plan.devices)?),
+    }
+}
+
+/// Puts the waiting init into its unit. Only now are unit and cgroup the container's: who finds them in
+/// the state may kill what is in them.
+fn start_unit(plan: &mut Plan, spawned: &Spawned, claim: &Claim) -> Result<()> {
+    plan.cgroup.start_unit(spawned.pid, &plan.resources).map_err(Error::ApplyCgroup)?;
+    plan.state.cgroup_paths = plan.cgroup.paths();
+    plan.state.systemd_unit = plan.cgroup.unit().cloned();
+    plan.state.write(&claim.dir)?;
+    set_devices_early(plan)
 }
 
 /// The config as it is in effect: `exec` and hooks read it, whatever becomes of the bundle.

@@ -4,7 +4,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-use cgroup::{Hierarchies, Join, SubCgroups};
+use cgroup::{Cgroup, Hierarchies, Join, SubCgroups};
+use nix::errno::Errno;
 use nix::sched::CloneFlags;
 
 use crate::channel::{Channel, ChannelError, Message};
@@ -83,20 +84,44 @@ impl Container {
     }
 
     fn spawn_into(&self, plan: &Plan, sub: &SubCgroups) -> Result<Spawned> {
-        let cgroup = self.cgroup()?.join_handles(sub)?;
-        let spawn = |cgroup: &Join| {
-            spawn::spawn_in(&plan.entry, cgroup.clone_into(), |channel| run(plan, cgroup, channel))
-        };
-        match spawn(&cgroup) {
-            // On cgroup v2 init may have made its own group one of groups, in which there can be no
-            // process: the new one then goes where init is.
-            Err(Error::Syscall { errno, .. })
-                if errno.0 == nix::errno::Errno::EBUSY && sub.is_none() =>
-            {
-                spawn(&cgroup::Cgroup::join_handles_of(&Hierarchies::detect()?, self.state().pid)?)
+        let group = self.cgroup()?;
+        let spawn = |cgroup: &Join, waits| {
+            let child = |channel| run(plan, cgroup, waits, channel);
+            match spawn::spawn_in(&plan.entry, cgroup.clone_into(), child) {
+                Err(Error::Syscall { errno, .. }) if errno.0 == Errno::EBUSY => {
+                    Err(cgroup.refused(errno.0))
+                }
+                spawned => Ok(spawned),
             }
-            spawned => spawned,
+        };
+        let mut waits = plan.entry.intermediate;
+        let spawned = match group.join_handles(sub).and_then(|cgroup| spawn(&cgroup, waits)) {
+            // From outside of the user's own groups only the user's manager can move it there.
+            Ok(Err(Error::Syscall { errno, .. }))
+                if matches!(errno.0, Errno::EACCES | Errno::EPERM)
+                    && group.unit().is_some_and(|unit| unit.user) =>
+            {
+                waits = true;
+                let spawned = spawn(&Join::none(), waits)??;
+                attach(&group, spawned.pid, sub);
+                spawned
+            }
+            Ok(spawned) => spawned?,
+            // On cgroup v2 init may have made its own group one of groups, in which there can be no
+            // process, or may have left it, and then anybody may have removed it: the new one goes
+            // where init is.
+            Err(error) if sub.is_none() => {
+                match Cgroup::join_handles_of(&Hierarchies::detect()?, self.state().pid) {
+                    Ok(cgroup) => spawn(&cgroup, waits)??,
+                    Err(_) => return Err(error.into()),
+                }
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if waits {
+            spawned.channel.send(&Message::Mapped)?;
         }
+        Ok(spawned)
     }
 
     /// The parent's side until the process runs. Returns the console to be relayed.
@@ -152,9 +177,17 @@ impl Plan {
     }
 }
 
+/// Without privilege a process that cannot be put into the container's cgroup runs outside of it, as with
+/// runc.
+fn attach(group: &Cgroup, pid: i32, sub: &SubCgroups) {
+    if let Err(error) = group.attach_to_unit(pid, sub) {
+        tracing::warn!("{error}");
+    }
+}
+
 /// Runs in the clone. Returns only when it cannot become the process, after saying why.
-fn run(plan: &Plan, cgroup: &Join, channel: Channel) {
-    let error = match enter(plan, cgroup, &channel).and_then(|program| {
+fn run(plan: &Plan, cgroup: &Join, waits: bool, channel: Channel) {
+    let error = match enter(plan, cgroup, waits, &channel).and_then(|program| {
         channel.send(&Message::Ready)?;
         channel.expect(&Message::Start)?;
         Ok(program)
@@ -169,7 +202,7 @@ fn run(plan: &Plan, cgroup: &Join, channel: Channel) {
 }
 
 /// Becomes a process of the container.
-fn enter(plan: &Plan, cgroup: &Join, channel: &Channel) -> Result<Program> {
+fn enter(plan: &Plan, cgroup: &Join, waits: bool, channel: &Channel) -> Result<Program> {
     detach_from_parent(channel)?;
     tracing::debug!("nsexec container setup: {:?}", plan.entry.kinds);
     tracing::debug!("child process in init()");
@@ -184,9 +217,10 @@ fn enter(plan: &Plan, cgroup: &Join, channel: &Channel) -> Result<Program> {
         }
         None => sys::reset_cpu_affinity().call(|| "reset CPU affinity".to_owned())?,
     }
-    if plan.entry.intermediate {
+    if waits {
         channel.expect(&Message::Mapped)?;
-    } else {
+    }
+    if !plan.entry.intermediate {
         plan.entry.join_rest()?;
     }
     if plan.entry.kinds.contains(CloneFlags::CLONE_NEWUSER) {

@@ -3,6 +3,7 @@
 //! The life of a container is [`create`] → [`Container::start`] → [`Container::delete`]; `exec` adds
 //! processes to it. Networking is a seam, [`Network`]: this crate does not know what a bridge is.
 
+mod base;
 mod bundle;
 mod cgroups;
 mod channel;

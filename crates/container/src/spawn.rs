@@ -95,6 +95,8 @@ impl Entry {
 /// Clones a process for `entry`. The pid namespace is joined by the parent, since only children enter
 /// it; all others the child joins itself, from within the container's cgroup.
 ///
+/// With an intermediate process the child waits for [`Message::Mapped`], which the caller sends.
+///
 /// Until it executes its program, this process of the runtime can be seen in the container. It is not
 /// dumpable, so that no process there can trace it or reach its descriptors (CVE-2016-9962).
 pub(crate) fn spawn_in(
@@ -109,9 +111,7 @@ pub(crate) fn spawn_in(
             sys::fork(&ForkFlags { sibling: true, ..ForkFlags::default() })
                 .call(|| "clone3".to_owned())
         };
-        let spawned = spawn_between(cgroup, ours, theirs, clone, child)?;
-        spawned.channel.send(&Message::Mapped)?;
-        return Ok(spawned);
+        return spawn_between(cgroup, ours, theirs, clone, child);
     }
     if rustix::process::geteuid().is_root() {
         sys::prctl(libc::PR_SET_DUMPABLE, 0).call(|| "prctl PR_SET_DUMPABLE".to_owned())?;
@@ -202,8 +202,12 @@ pub(crate) fn detach_from_parent(channel: &Channel) -> Result<()> {
         // The parent died before the signal was set.
         sys::exit_now(1);
     }
-    // Rust's runtime ignores SIGPIPE, and the foreground blocks what it forwards: neither is the
-    // container's.
+    own_signals()
+}
+
+/// Rust's runtime ignores SIGPIPE, and the foreground blocks what it forwards: neither is for the new
+/// process.
+pub(crate) fn own_signals() -> Result<()> {
     sys::default_signal(libc::SIGPIPE);
     nix::sys::signal::SigSet::empty().thread_set_mask().call(|| "unblock signals".to_owned())
 }

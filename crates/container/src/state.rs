@@ -66,6 +66,9 @@ pub struct State {
     pub(crate) creating: bool,
     /// The cgroup's directory by controller.
     pub(crate) cgroup_paths: BTreeMap<String, PathBuf>,
+    /// The systemd unit that made the cgroup; absent where the runtime made it itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) systemd_unit: Option<cgroup::Unit>,
     /// Its processes keep the session keyring of their callers.
     #[serde(default)]
     pub(crate) no_new_keyring: bool,
@@ -91,6 +94,7 @@ impl State {
             creating: true,
             no_new_keyring: false,
             cgroup_paths,
+            systemd_unit: None,
         }
     }
 
@@ -181,6 +185,20 @@ mod tests {
         assert_eq!(parsed.map(|p| p.state), Some(b'R'));
         assert_eq!(ProcessStat::parse(b"7 (x"), None);
         assert_eq!(ProcessStat::parse(b""), None);
+    }
+
+    #[test]
+    fn states_with_and_without_a_unit() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut state = State::new("a", Path::new("/b"), Path::new("/b/r"), BTreeMap::new());
+        state.write(dir.path()).unwrap();
+        // As it was written before there were units.
+        let text = std::fs::read_to_string(dir.path().join(STATE_FILE)).unwrap();
+        assert!(!text.contains("unit"), "{text}");
+        assert_eq!(State::read(dir.path()).unwrap().systemd_unit, None);
+        state.systemd_unit = Some(cgroup::Unit { name: "rrun-a.scope".to_owned(), user: true });
+        state.write(dir.path()).unwrap();
+        assert_eq!(State::read(dir.path()).unwrap().systemd_unit, state.systemd_unit);
     }
 
     #[test]

@@ -122,6 +122,9 @@ fn cpu(mut cpu: LinuxCpu, changes: &LinuxCpu) -> LinuxCpu {
     if changes.idle().is_some() {
         // The kernel forgets the weight of a group that becomes idle, and of one that ceases to be.
         cpu.set_shares(None);
+    } else if set(changes.shares()).is_some() {
+        // Nor has an idle group a weight: with one it is idle no more.
+        cpu.set_idle(None);
     }
     cpu.set_shares(or(changes.shares(), cpu.shares()));
     cpu.set_quota(or(changes.quota(), cpu.quota()));
@@ -251,6 +254,8 @@ mod tests {
             changed(json!({"cpu": {"shares": 9, "quota": 1}}), json!({"cpu": {"idle": 0}}));
         assert_eq!(write["cpu"], json!({"idle": 0}));
         assert_eq!(remember["cpu"], json!({"idle": 0, "quota": 1}));
+        let (_, remember) = changed(json!({"cpu": {"idle": 1}}), json!({"cpu": {"shares": 9}}));
+        assert_eq!(remember["cpu"], json!({"shares": 9}));
     }
 
     #[test]

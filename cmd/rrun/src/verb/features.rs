@@ -32,7 +32,7 @@ fn document() -> Value {
             "namespaces": ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"],
             "capabilities": CAPABILITIES,
             "cgroup": {
-                "v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": true,
+                "v1": true, "v2": true, "systemd": true, "systemdUser": true, "rdma": true,
             },
             "seccomp": seccomp(),
             "apparmor": {"enabled": true},
@@ -49,7 +49,8 @@ fn document() -> Value {
             "netDevices": {"enabled": true},
         },
         "annotations": annotations(),
-        "potentiallyUnsafeConfigAnnotations": [],
+        // One that ends in a point is a prefix.
+        "potentiallyUnsafeConfigAnnotations": ["org.systemd.property."],
     })
 }
 

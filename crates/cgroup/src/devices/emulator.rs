@@ -11,14 +11,14 @@ type Match = (Option<u32>, Option<u32>, DeviceKind);
 /// The state of a v1 devices group: a default and exceptions to it
 /// (Documentation/admin-guide/cgroup-v1/devices.rst).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Emulator {
+pub(crate) struct Emulator {
     allows_by_default: bool,
     exceptions: BTreeMap<Match, Access>,
 }
 
 impl Emulator {
     /// The state after `rules`, in their order, in a group that had no access.
-    pub(super) fn from_rules(rules: &[DeviceRule]) -> Result<Self> {
+    pub(crate) fn from_rules(rules: &[DeviceRule]) -> Result<Self> {
         let mut state = Self::default();
         for rule in rules {
             state.apply(rule)?;
@@ -37,11 +37,11 @@ impl Emulator {
         Ok(state)
     }
 
-    pub(super) fn allows_by_default(&self) -> bool {
+    pub(crate) fn allows_by_default(&self) -> bool {
         self.allows_by_default
     }
 
-    pub(super) fn exceptions(&self) -> impl Iterator<Item = DeviceRule> + '_ {
+    pub(crate) fn exceptions(&self) -> impl Iterator<Item = DeviceRule> + '_ {
         self.exceptions.iter().map(|(at, access)| self.rule(!self.allows_by_default, *at, *access))
     }
 

@@ -6,6 +6,7 @@ mod rule;
 mod v1;
 mod v2;
 
+pub(crate) use emulator::Emulator;
 pub use rule::{Access, DeviceKind, DeviceRule, device_rules};
 
 use crate::cgroup::Cgroup;
@@ -34,6 +35,7 @@ impl Cgroup {
             };
         };
         let target = emulator::Emulator::from_rules(rules)?;
+        self.tell_systemd(|systemd| systemd.set_devices(rules))?;
         let result = match self.mode {
             Mode::V1 => v1::set(dir, &target),
             Mode::V2 => v2::set(dir, &target),
@@ -53,7 +55,7 @@ impl Cgroup {
 
 /// Whether the caller is in a user namespace other than the first: that one maps all ids to
 /// themselves (user_namespaces(7)).
-fn in_user_ns() -> bool {
+pub(crate) fn in_user_ns() -> bool {
     let map = file::read_value(std::path::Path::new("/proc/self/uid_map")).unwrap_or_default();
     map.split_ascii_whitespace().ne(["0", "0", "4294967295"])
 }

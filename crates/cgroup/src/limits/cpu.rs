@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 /// The kernel's bounds for `cpu.shares`, which it applies silently (kernel/sched/sched.h).
 const SHARES: std::ops::RangeInclusive<u64> = 2..=(1 << 18);
 /// `cpu.max`'s period when only the quota is given, µs.
-const DEFAULT_PERIOD: u64 = 100_000;
+pub(crate) const DEFAULT_PERIOD: u64 = 100_000;
 
 /// Whether a value is set that needs v2's cpu controller.
 pub(super) fn any(cpu: &LinuxCpu) -> bool {
@@ -116,9 +116,18 @@ pub(super) fn set_v2(files: &Files<'_>, cpu: &LinuxCpu) -> Result<()> {
     again.map_or(Ok(()), |burst| files.write_number("cpu.max.burst", burst))
 }
 
+/// v2: the kernel takes no weight for an idle group (kernel/sched/fair.c, `sched_group_set_shares`).
+pub(super) fn end_idle(files: &Files<'_>) -> Result<()> {
+    // Without the file (before Linux 5.15) no group is idle.
+    match files.read_number("cpu.idle") {
+        Ok(1) => files.write("cpu.idle", "0"),
+        _ => Ok(()),
+    }
+}
+
 /// v1 shares (2 to 262144, default 1024) as a v2 weight (1 to 10000, default 100): runc's curve
 /// through minimum, default and maximum, `10^((l² + 125 l) / 612 - 7 / 34)` with l = log2(shares).
-pub(super) fn weight(shares: u64) -> u64 {
+pub(crate) fn weight(shares: u64) -> u64 {
     match shares {
         0..=2 => 1,
         262_144.. => 10_000,

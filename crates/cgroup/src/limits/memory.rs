@@ -67,9 +67,6 @@ fn set_limit_v1(files: &Files<'_>, limit: i64) -> Result<()> {
 pub(super) fn set_v2(files: &Files<'_>, memory: &LinuxMemory) -> Result<()> {
     warn_kernel_memory(memory);
     let (limit, total) = (set(memory.limit()), set(memory.swap()));
-    if memory.check_before_update() == Some(true) {
-        check_usage(files, limit, total)?;
-    }
     if let Some(swap) = swap_v2(total, limit)? {
         match files.write("memory.swap.max", &text_v2(swap)) {
             // Without swap accounting there is neither a limit to lift nor swap to forbid.
@@ -94,7 +91,7 @@ fn text_v2(bytes: i64) -> String {
 }
 
 /// The swap limit of v2 from the limit of memory plus swap. `None`: leave it.
-fn swap_v2(total: Option<i64>, limit: Option<i64>) -> Result<Option<i64>> {
+pub(crate) fn swap_v2(total: Option<i64>, limit: Option<i64>) -> Result<Option<i64>> {
     let invalid = |what: String| Error::invalid("memory.swap", what);
     match (total, limit) {
         // As on v1, no limit on memory is none on swap.
@@ -114,6 +111,13 @@ fn swap_v2(total: Option<i64>, limit: Option<i64>) -> Result<Option<i64>> {
 }
 
 /// `checkBeforeUpdate`: v2 takes any limit and kills what does not fit.
+pub(super) fn check_v2(files: &Files<'_>, memory: &LinuxMemory) -> Result<()> {
+    match memory.check_before_update() {
+        Some(true) => check_usage(files, set(memory.limit()), set(memory.swap())),
+        _ => Ok(()),
+    }
+}
+
 fn check_usage(files: &Files<'_>, limit: Option<i64>, total: Option<i64>) -> Result<()> {
     // Only a courtesy: a group whose use cannot be read has none.
     let Ok(usage) = files.read_number("memory.current") else { return Ok(()) };

@@ -9,6 +9,9 @@ mod memory;
 mod scalar;
 mod unified;
 
+pub(crate) use cpu::{DEFAULT_PERIOD, weight};
+pub(crate) use memory::swap_v2;
+
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::LinuxResources;
@@ -31,9 +34,32 @@ impl Cgroup {
     /// [`Error::Write`] when the kernel refuses a value, [`Error::UnifiedOnV1`],
     /// [`Error::MemoryInUse`], [`Error::Invalid`].
     pub fn set_limits(&self, resources: &LinuxResources) -> Result<()> {
+        self.check(resources)?;
+        let told = self.tell_systemd(|systemd| systemd.set_limits(self.mode, resources))?;
+        if let Some(told) = &told
+            && self.mode == Mode::V2
+            && crate::systemd::has_weight(told)
+        {
+            // As systemd does, perhaps a moment later.
+            cpu::end_idle(&self.files(Controller::Cpu))?;
+        }
+        let resources = told.as_deref().unwrap_or(resources);
         match self.mode {
             Mode::V1 => self.set_limits_v1(resources),
             Mode::V2 => self.set_limits_v2(resources),
+        }
+    }
+
+    /// What must be known before anything is set.
+    fn check(&self, resources: &LinuxResources) -> Result<()> {
+        match self.mode {
+            Mode::V1 if resources.unified().as_ref().is_some_and(|unified| !unified.is_empty()) => {
+                Err(Error::UnifiedOnV1)
+            }
+            Mode::V1 => Ok(()),
+            Mode::V2 => resources.memory().map_or(Ok(()), |memory| {
+                memory::check_v2(&self.files(Controller::Memory), &memory)
+            }),
         }
     }
 
@@ -44,9 +70,6 @@ impl Cgroup {
     }
 
     fn set_limits_v1(&self, resources: &LinuxResources) -> Result<()> {
-        if resources.unified().as_ref().is_some_and(|unified| !unified.is_empty()) {
-            return Err(Error::UnifiedOnV1);
-        }
         if let Some(cpu) = resources.cpu() {
             scalar::set_cpuset(&self.files(Controller::Cpuset), cpu)?;
         }
@@ -138,7 +161,7 @@ impl Files<'_> {
 }
 
 /// `-1` and absent values are both "nothing to say" in a field where zero is as well.
-fn set<T: Default + PartialEq>(value: Option<T>) -> Option<T> {
+pub(crate) fn set<T: Default + PartialEq>(value: Option<T>) -> Option<T> {
     value.filter(|value| *value != T::default())
 }
 

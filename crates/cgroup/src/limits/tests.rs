@@ -19,6 +19,7 @@ impl Fake {
         let group =
             Group { controllers: controllers.to_vec(), dir: dir.clone(), mount: dir.clone() };
         let cgroup = Cgroup {
+            driver: crate::cgroup::Driver::Cgroupfs,
             mode,
             groups: vec![group],
             options: Options::default(),

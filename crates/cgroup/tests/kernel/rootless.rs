@@ -2,6 +2,8 @@
 
 use std::os::unix::process::CommandExt;
 
+use cgroup::{Controller, Mount};
+
 use super::*;
 
 const NOBODY: u32 = 65534;
@@ -26,11 +28,43 @@ fn without_permission() {
     }
     let host = Hierarchies::detect().unwrap();
     let mut mounts = host.mounts().to_vec();
-    mounts.retain(|mount| mount.controllers == [cgroup::Controller::Unified]);
+    mounts.retain(|mount| mount.controllers == [Controller::Unified]);
     let v2 = Hierarchies::from_mounts(Mode::V2, mounts);
+    own_groups(&host);
+    if let Some(unified) = host.mount(Controller::Unified) {
+        beside_v1(unified);
+    }
     for hierarchies in [host, v2] {
         check(&hierarchies);
     }
+}
+
+fn own_groups(host: &Hierarchies) {
+    let groups = host.own_groups().unwrap();
+    assert_eq!(groups.len(), host.mounts().len());
+    let own = std::process::id().to_string();
+    for (point, group) in groups {
+        assert!(group.starts_with(&point));
+        let procs = std::fs::read_to_string(group.join("cgroup.procs")).unwrap();
+        assert!(procs.lines().any(|pid| pid == own), "{own} is not in {}", group.display());
+    }
+}
+
+/// All v1 hierarchies may be used, here one that is a plain directory, and the unified one may not.
+fn beside_v1(unified: &Mount) {
+    let point = std::env::temp_dir().join(format!("rrun-test-v1-{}", std::process::id()));
+    std::fs::create_dir(&point).unwrap();
+    let (root, controllers) = (PathBuf::from("/"), vec![Controller::Devices]);
+    let devices = Mount { controllers, point: point.clone(), root };
+    let hybrid = Hierarchies::from_mounts(Mode::V1, vec![devices, unified.clone()]);
+    let place = Some(Path::new("/rrun-test-x"));
+    let rootless = Options { rootless: true };
+    let mut cgroup = Cgroup::new(&hybrid, place, "x", rootless).unwrap();
+    cgroup.create(&LinuxResources::default()).unwrap();
+    assert_eq!(cgroup.denied(), [Controller::Unified]);
+    assert_eq!(cgroup.paths().into_keys().collect::<Vec<_>>(), ["devices"]);
+    cgroup.undo_create();
+    std::fs::remove_dir(&point).unwrap();
 }
 
 fn check(hierarchies: &Hierarchies) {

@@ -19,7 +19,8 @@ fn from_birth_to_removal() {
     assert!(container.holds(pid));
     assert_eq!(container.cgroup.pids().unwrap(), [pid]);
 
-    let again = Cgroup::from_paths(&host(), &container.cgroup.paths(), Options::default()).unwrap();
+    let again =
+        Cgroup::from_paths(&host(), &container.cgroup.paths(), None, Options::default()).unwrap();
     assert_eq!(again.paths(), container.cgroup.paths());
     again.freeze().unwrap();
     assert!(again.is_frozen().unwrap());
