@@ -170,7 +170,7 @@ complete -c rrun -n "__fish_rrun_using_subcommand resume" -l root -d 'root direc
 complete -c rrun -n "__fish_rrun_using_subcommand resume" -l debug -d 'enable debug logging'
 complete -c rrun -n "__fish_rrun_using_subcommand resume" -l systemd-cgroup -d 'let systemd make the cgroup, as a unit of the system\'s or the user\'s manager; expects cgroupsPath to be of form "slice:prefix:name", for e.g. "system.slice:rrun:434234"'
 complete -c rrun -n "__fish_rrun_using_subcommand resume" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c rrun -n "__fish_rrun_using_subcommand update" -s r -l resources -d 'path to the file containing the resources to update or \'-\' to read from the standard input; all other options are ignored then' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand update" -s r -l resources -d 'path to the file containing the resources to update or \'-\' to read from the standard input; options for cgroups are ignored then' -r -F
 complete -c rrun -n "__fish_rrun_using_subcommand update" -l blkio-weight -d 'specifies per cgroup weight, range is from 10 to 1000' -r
 complete -c rrun -n "__fish_rrun_using_subcommand update" -l cpu-period -d 'CPU CFS period to be used for hardcapping (in usecs)' -r
 complete -c rrun -n "__fish_rrun_using_subcommand update" -l cpu-quota -d 'CPU CFS hardcap limit (in usecs): allowed cpu time in a given period; -1 for none' -r

@@ -331,6 +331,9 @@ impl StateRoot {
             end_processes(state, cgroup)?;
         }
         network.detach(id, &claim.dir).map_err(Error::Network)?;
+        if let Some(group) = state.as_ref().and_then(|state| state.intel_rdt.as_ref()) {
+            group.remove()?;
+        }
         if let Some(cgroup) = &cgroup {
             // Without a state file it was not yet certain whose the cgroup is: processes in it are
             // another's.

@@ -14,9 +14,10 @@ use crate::foreground::{self, Signals};
 use crate::hook_state::HookState;
 use crate::hooks::{self, HookKind, HookPlace};
 use crate::init::{self, InitFds, InitPlan};
+use crate::intel_rdt::{Group, Resctrl};
 use crate::process::{ProcessPlan, Rlimit, Surroundings};
 use crate::spawn::{self, Spawned};
-use crate::spec::{LinuxResources, Spec};
+use crate::spec::{LinuxIntelRdt, LinuxResources, Spec};
 use crate::state::{CONFIG_FILE, ProcessStat, State};
 use crate::store::Claim;
 use crate::terminal::ConsoleEnd;
@@ -140,6 +141,7 @@ impl Plan {
         let in_unit = cgroup.unit().is_some();
         let mut state = State::new(request.id.as_str(), bundle, &rootfs, paths_before(&cgroup));
         state.no_new_keyring = request.no_new_keyring;
+        state.intel_rdt = plan_group(spec, &request.id)?;
         Ok(Self {
             console: ConsoleEnd::of(process.terminal.is_some(), request.detach, &request.stdio)?,
             state,
@@ -197,6 +199,7 @@ fn make(
     if !in_unit {
         set_devices_early(plan)?;
     }
+    make_group(&mut plan.state, &request.bundle.spec, &claim.dir)?;
     let cgroup = match in_unit {
         true => Join::none(),
         false => plan.cgroup.join_handles(&SubCgroups::none()).map_err(Error::ApplyCgroup)?,
@@ -219,6 +222,7 @@ fn make(
     plan.state.start_time = ProcessStat::of(spawned.pid).map_or(0, |stat| stat.start_time);
     plan.state.write(&claim.dir)?;
     drop((cgroup, start));
+    plan.state.intel_rdt.iter().try_for_each(|group| group.add(spawned.pid))?;
 
     if plan.init.namespaces.new.contains(CloneFlags::CLONE_NEWUSER) {
         plan.init.namespaces.map_ids(spawned.pid)?;
@@ -244,6 +248,28 @@ fn make(
 /// The groups that the state names before there is a process: of a unit there is nothing yet.
 pub(crate) fn paths_before(cgroup: &Cgroup) -> BTreeMap<String, PathBuf> {
     if cgroup.unit().is_some() { BTreeMap::new() } else { cgroup.paths() }
+}
+
+/// The resctrl group, if there is to be one.
+pub(crate) fn plan_group(spec: &Spec, id: &ContainerId) -> Result<Option<Group>> {
+    intel_rdt(spec).map(|rdt| Group::plan(Resctrl::detect(), rdt, id.as_str())).transpose()
+}
+
+/// Makes the resctrl group, if there is to be one, and gives it its shares.
+pub(crate) fn make_group(state: &mut State, spec: &Spec, dir: &Path) -> Result<()> {
+    let (Some(group), Some(rdt)) = (&mut state.intel_rdt, intel_rdt(spec)) else { return Ok(()) };
+    let planned = group.clone();
+    let made = group.make()?;
+    let group = group.clone();
+    if group != planned {
+        // Somebody else made it meanwhile: it is theirs, whatever becomes of this process.
+        state.write(dir)?;
+    }
+    group.configure(rdt, made)
+}
+
+fn intel_rdt(spec: &Spec) -> Option<&LinuxIntelRdt> {
+    spec.linux().as_ref()?.intel_rdt().as_ref()
 }
 
 /// What keeps devices from init from the start, unless it has to mount one of them first.

@@ -69,6 +69,16 @@ pub enum Error {
     /// A new container's cgroup could not be made or entered. (The wording is runc's.)
     #[error("unable to apply cgroup configuration: {0}")]
     ApplyCgroup(cgroup::Error),
+    /// The container's group of the resctrl file system could not be used.
+    #[error("intelrdt: {call}: {errno}{status}")]
+    IntelRdt {
+        /// The call and its path.
+        call: String,
+        /// Why it failed.
+        errno: OsError,
+        /// `, last_cmd_status: ` and what the kernel says of the last request, if it does.
+        status: String,
+    },
     /// The network could not be set up or undone.
     #[error("{}", chain(.0))]
     Network(BoxError),

@@ -41,6 +41,18 @@ impl Container {
         }
     }
 
+    /// The statistics of its resctrl group, in runc's schema; nothing where it has none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Syscall`] or [`Error::Corrupt`] when a file of the group cannot be read.
+    pub fn intel_rdt_stats(&self) -> Result<serde_json::Map<String, serde_json::Value>> {
+        match self.state().intel_rdt.as_ref().filter(|group| group.exists()) {
+            Some(group) => group.stats(),
+            None => Ok(serde_json::Map::new()),
+        }
+    }
+
     /// Listens: statistics at this interval, and out of memory whenever it happens.
     ///
     /// # Errors

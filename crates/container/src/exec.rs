@@ -132,6 +132,9 @@ impl Container {
         request: &ExecRequest,
     ) -> Result<Option<OwnedFd>> {
         set_oom_score(spawned.pid, plan.process.oom_score_adj)?;
+        if let Some(group) = self.state().intel_rdt.as_ref().filter(|group| group.exists()) {
+            group.add(spawned.pid)?;
+        }
         loop {
             match spawned.channel.receive().map_err(Error::Join)? {
                 Message::SeccompListener(fd) => {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{CallContext, Error, Result};
 use crate::files;
+use crate::intel_rdt::Group;
 
 /// Where a container is in its life (runtime-spec, runtime.md, "State").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +67,9 @@ pub struct State {
     pub(crate) creating: bool,
     /// The cgroup's directory by controller.
     pub(crate) cgroup_paths: BTreeMap<String, PathBuf>,
+    /// Its share of cache and memory bandwidth.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) intel_rdt: Option<Group>,
     /// The systemd unit that made the cgroup; absent where the runtime made it itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) systemd_unit: Option<cgroup::Unit>,
@@ -94,6 +98,7 @@ impl State {
             creating: true,
             no_new_keyring: false,
             cgroup_paths,
+            intel_rdt: None,
             systemd_unit: None,
         }
     }

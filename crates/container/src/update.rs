@@ -2,8 +2,20 @@
 
 use crate::create::write_config;
 use crate::error::{Error, Result};
-use crate::spec::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxNetwork, LinuxResources};
+use crate::intel_rdt::Resctrl;
+use crate::spec::{
+    Linux, LinuxBlockIo, LinuxCpu, LinuxIntelRdt, LinuxMemory, LinuxNetwork, LinuxResources,
+};
 use crate::{Container, StateRoot, Status};
+
+/// Other shares of cache and memory bandwidth: lines for the group's `schemata` file.
+#[derive(Debug, Default)]
+pub struct RdtSchemas {
+    /// `linux.intelRdt.l3CacheSchema`.
+    pub l3_cache: Option<String>,
+    /// `linux.intelRdt.memBwSchema`.
+    pub mem_bw: Option<String>,
+}
 
 impl Container {
     /// Changes limits, and remembers them: a later `update` and [`Container::config`] see them.
@@ -16,8 +28,8 @@ impl Container {
     /// # Errors
     ///
     /// [`Error::NotRunning`]; [`Error::Cgroup`] when a limit cannot be set, and then the remembered
-    /// limits are set again.
-    pub fn update(&self, changes: &LinuxResources) -> Result<()> {
+    /// limits are set again; [`Error::Config`] for shares that this host or container cannot have.
+    pub fn update(&self, changes: &LinuxResources, schemas: &RdtSchemas) -> Result<()> {
         if self.status()? == Status::Stopped {
             return Err(Error::NotRunning);
         }
@@ -28,16 +40,57 @@ impl Container {
         let mut linux = spec.linux().clone().unwrap_or_default();
         let before = linux.resources().clone().unwrap_or_default();
         let Changed { write, remember } = Changed::new(&before, changes);
+        let rdt = schemas.applied(&linux)?;
         let cgroup = self.cgroup()?;
-        if let Err(error) = cgroup.set_limits(&write) {
+        let set = cgroup.set_limits(&write).map_err(Error::from);
+        if let Err(error) = set.and_then(|()| self.set_shares(rdt.as_ref())) {
             if let Err(second) = cgroup.set_limits(&before) {
                 tracing::warn!("setting back the limits of container {}: {second}", self.id());
             }
-            return Err(error.into());
+            return Err(error);
+        }
+        if rdt.is_some() {
+            linux.set_intel_rdt(rdt);
         }
         linux.set_resources(Some(remember));
         spec.set_linux(Some(linux));
         write_config(&claim.dir, &spec)
+    }
+
+    /// The kernel takes all of it or nothing: there is nothing to set back.
+    fn set_shares(&self, rdt: Option<&LinuxIntelRdt>) -> Result<()> {
+        match (rdt, &self.state().intel_rdt) {
+            (Some(rdt), Some(group)) => group.write(rdt),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl RdtSchemas {
+    /// The config's shares with these changes; `None` where nothing changes.
+    fn applied(&self, linux: &Linux) -> Result<Option<LinuxIntelRdt>> {
+        let given = |schema: &Option<String>| schema.clone().filter(|schema| !schema.is_empty());
+        let (l3_cache, mem_bw) = (given(&self.l3_cache), given(&self.mem_bw));
+        if l3_cache.is_none() && mem_bw.is_none() {
+            return Ok(None);
+        }
+        let resctrl = Resctrl::detect();
+        let can = |kind: fn(&Resctrl) -> bool| resctrl.as_ref().is_some_and(kind);
+        if l3_cache.is_some() && !can(Resctrl::allocates_cache) {
+            return Err(Error::config("Intel RDT/CAT", "l3 cache schema is not enabled"));
+        }
+        if mem_bw.is_some() && !can(Resctrl::allocates_bandwidth) {
+            return Err(Error::config("Intel RDT/MBA", "memory bandwidth schema is not enabled"));
+        }
+        let Some(mut rdt) = linux.intel_rdt().clone() else {
+            return Err(Error::config(
+                "linux.intelRdt",
+                "updating a non-existent Intel RDT configuration is not supported",
+            ));
+        };
+        rdt.set_l3_cache_schema(l3_cache.or(rdt.l3_cache_schema().clone()));
+        rdt.set_mem_bw_schema(mem_bw.or(rdt.mem_bw_schema().clone()));
+        Ok(Some(rdt))
     }
 }
 

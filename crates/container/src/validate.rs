@@ -8,7 +8,7 @@ use nix::sched::CloneFlags;
 use crate::error::{Error, OsError, Result};
 use crate::namespaces::Namespaces;
 use crate::net_devices;
-use crate::spec::{Linux, Process, Spec};
+use crate::spec::{Process, Spec};
 
 /// Checks the spec as a whole. What belongs to one part (mounts, process, resources) is checked where it
 /// is parsed.
@@ -40,7 +40,6 @@ pub(crate) fn validate(spec: &Spec, namespaces: &Namespaces) -> Result<()> {
         any(linux.masked_paths()) || any(linux.readonly_paths()),
         "unable to restrict sys entries without a private MNT namespace",
     )?;
-    unsupported(linux)?;
     net_devices::validate(linux, namespaces, rustix::process::geteuid().is_root())?;
     for name in linux.sysctl().iter().flatten().map(|(name, _)| name) {
         sysctl(name, namespaces).map_err(|problem| Error::config("linux.sysctl", problem))?;
@@ -81,13 +80,6 @@ fn check_version(version: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::config("ociVersion", format!("{version:?} is not supported: versions 1.x.y are")))
-}
-
-fn unsupported(linux: &Linux) -> Result<()> {
-    if linux.intel_rdt().is_some() {
-        return Err(Error::config("linux.intelRdt", "not supported yet"));
-    }
-    Ok(())
 }
 
 /// Only settings that belong to a namespace of the container may be changed (runc's list): all others

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use container::{Container, Event, Stats, Status};
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::global::Global;
 use crate::verb::{Id, SUCCESS};
@@ -61,14 +62,11 @@ struct Line<'a> {
 struct Data {
     #[serde(flatten)]
     stats: Box<Stats>,
-    intel_rdt: IntelRdt,
+    /// Empty where it has no group.
+    intel_rdt: Map<String, Value>,
     /// `null` where there are none, as runc prints it.
     network_interfaces: Option<Vec<Interface>>,
 }
-
-/// All its fields are left out where there is no monitoring group.
-#[derive(Debug, Serialize)]
-struct IntelRdt {}
 
 /// `rrun events`.
 pub(crate) fn events(global: &Global, args: &Args) -> anyhow::Result<u8> {
@@ -105,7 +103,8 @@ fn line(container: &Container, event: Event) -> anyhow::Result<Line<'_>> {
         Event::Oom => Line { r#type: "oom", id, data: None },
         Event::Stats(stats) => {
             let network_interfaces = interfaces::of(container.dir())?;
-            let data = Data { stats, intel_rdt: IntelRdt {}, network_interfaces };
+            let intel_rdt = container.intel_rdt_stats()?;
+            let data = Data { stats, intel_rdt, network_interfaces };
             Line { r#type: "stats", id, data: Some(data) }
         }
     })
@@ -119,7 +118,7 @@ mod tests {
     fn lines_have_the_form_of_runc() {
         let oom = Line { r#type: "oom", id: "c1", data: None };
         assert_eq!(serde_json::to_string(&oom).unwrap(), r#"{"type":"oom","id":"c1"}"#);
-        let data = Data { stats: Box::default(), intel_rdt: IntelRdt {}, network_interfaces: None };
+        let data = Data { stats: Box::default(), intel_rdt: Map::new(), network_interfaces: None };
         let line = Line { r#type: "stats", id: "c1", data: Some(data) };
         let text = serde_json::to_string(&line).unwrap();
         assert!(

@@ -6,11 +6,11 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
-use container::parse_resources;
+use anyhow::Context;
 use container::spec::{
     LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxMemoryBuilder, LinuxPidsBuilder, LinuxResources,
 };
+use container::{RdtSchemas, parse_resources};
 
 use crate::global::Global;
 use crate::verb::{Id, SUCCESS};
@@ -21,11 +21,17 @@ use crate::verb::{Id, SUCCESS};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// path to the file containing the resources to update or '-' to read from the standard input;
-    /// all other options are ignored then
+    /// options for cgroups are ignored then
     #[arg(long, short, value_name = "FILE")]
     resources: Option<PathBuf>,
     #[command(flatten)]
     limits: Limits,
+    /// the string of Intel RDT/CAT L3 cache schema
+    #[arg(long, value_name = "SCHEMA")]
+    l3_cache_schema: Option<String>,
+    /// the string of Intel RDT/MBA memory bandwidth schema
+    #[arg(long, value_name = "SCHEMA")]
+    mem_bw_schema: Option<String>,
     #[command(flatten)]
     container: Id,
 }
@@ -81,24 +87,19 @@ struct Limits {
     /// maximum number of pids allowed in the container; -1 for no limit
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pids_limit: Option<i64>,
-    /// the string of Intel RDT/CAT L3 cache schema
-    #[arg(long, value_name = "SCHEMA", hide = true)]
-    l3_cache_schema: Option<String>,
-    /// the string of Intel RDT/MBA memory bandwidth schema
-    #[arg(long, value_name = "SCHEMA", hide = true)]
-    mem_bw_schema: Option<String>,
 }
 
 /// `rrun update`.
 pub(crate) fn update(global: &Global, args: &Args) -> anyhow::Result<u8> {
-    args.limits.refuse_unsupported()?;
     let container = global.state_root()?.load(&args.container.id)?;
     let resources = args.resources.as_deref().filter(|path| !path.as_os_str().is_empty());
     let changes = match resources {
         Some(path) => parse_resources(open(path)?)?,
         None => args.limits.resources()?,
     };
-    container.update(&changes)?;
+    let schemas =
+        RdtSchemas { l3_cache: args.l3_cache_schema.clone(), mem_bw: args.mem_bw_schema.clone() };
+    container.update(&changes, &schemas)?;
     Ok(SUCCESS)
 }
 
@@ -111,18 +112,6 @@ fn open(path: &Path) -> anyhow::Result<File> {
 }
 
 impl Limits {
-    /// Intel RDT's flags are known, so that the refusal can say what is missing.
-    fn refuse_unsupported(&self) -> anyhow::Result<()> {
-        let given = |schema: &Option<String>| schema.as_ref().is_some_and(|s| !s.is_empty());
-        if given(&self.l3_cache_schema) {
-            bail!("--l3-cache-schema: Intel RDT/CAT is not supported yet");
-        }
-        if given(&self.mem_bw_schema) {
-            bail!("--mem-bw-schema: Intel RDT/MBA is not supported yet");
-        }
-        Ok(())
-    }
-
     /// The flags as `linux.resources` has them.
     fn resources(&self) -> anyhow::Result<LinuxResources> {
         let mut resources = LinuxResources::default();
@@ -187,7 +176,6 @@ mod tests {
             memory_reservation: Some(14),
             memory_swap: Some(15),
             pids_limit: Some(0),
-            ..Limits::default()
         };
         let expected = json!({
             "memory": {"limit": 13, "reservation": 14, "swap": 15},
@@ -197,15 +185,5 @@ mod tests {
             "blockIO": {"weight": 1},
         });
         assert_eq!(serde_json::to_value(limits.resources().unwrap()).unwrap(), expected);
-    }
-
-    #[test]
-    fn intel_rdt_is_refused_by_name() {
-        let limits = Limits { mem_bw_schema: Some("MB:0=20".into()), ..Limits::default() };
-        let error = limits.refuse_unsupported().unwrap_err().to_string();
-        assert!(error.contains("--mem-bw-schema"), "{error}");
-        Limits { l3_cache_schema: Some(String::new()), ..Limits::default() }
-            .refuse_unsupported()
-            .unwrap();
     }
 }
