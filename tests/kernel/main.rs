@@ -12,6 +12,7 @@ mod input;
 mod lifecycle;
 mod limits;
 mod network;
+mod notify;
 mod process;
 mod terminal;
 

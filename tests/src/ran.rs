@@ -50,6 +50,17 @@ impl Ran {
         self
     }
 
+    /// Itself when the command failed with 1 and said `part` somewhere.
+    ///
+    /// # Panics
+    /// With everything the command said, otherwise.
+    #[track_caller]
+    pub fn refused_with(self, part: &str) -> Self {
+        assert_eq!(self.code(), 1, "{self}");
+        assert!(self.stderr().contains(part), "no {part:?} in: {self}");
+        self
+    }
+
     /// Itself when the command failed with `code` and one line on stderr that holds every `part`.
     ///
     /// # Panics

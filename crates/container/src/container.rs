@@ -1,6 +1,7 @@
 //! Containers that exist.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use cgroup::{Cgroup, Hierarchies, Options};
@@ -12,7 +13,9 @@ use crate::hooks::{self, HookKind, HookPlace};
 use crate::spec::{Process, Spec};
 use crate::state::{CONFIG_FILE, START_SOCKET};
 use crate::store::{self, Claim, UNPUBLISHED};
-use crate::{ContainerId, Network, Signal, State, StateRoot, Status, files, kill, validate};
+use crate::{
+    ContainerId, Network, Readiness, Signal, State, StateRoot, Status, files, kill, validate,
+};
 
 /// A container that exists.
 #[derive(Debug)]
@@ -103,6 +106,24 @@ impl Container {
             Err(error) => Err(error.into()),
             Ok(other) => Err(other.out_of_turn().into()),
         }
+    }
+
+    /// Starts it, and waits until it is ready, or has ended: for a service manager who wants to know.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::start`]; [`Error::Syscall`] where there can be no socket.
+    pub fn start_and_notify(&self, manager: OsString) -> Result<()> {
+        let readiness = match self.status()? {
+            Status::Created => Readiness::listen(&self.dir, manager)?,
+            _ => None,
+        };
+        let init = kill::open_init(&self.state);
+        self.start()?;
+        if let (Some(readiness), Some(init)) = (readiness, init) {
+            readiness.relay(&init, self.state.pid);
+        }
+        Ok(())
     }
 
     /// poststart; a hook that fails takes the container with it.

@@ -22,8 +22,8 @@ use crate::state::{CONFIG_FILE, ProcessStat, State};
 use crate::store::Claim;
 use crate::terminal::ConsoleEnd;
 use crate::{
-    Bundle, Container, ContainerId, InitNamespaces, Network, StateRoot, Status, files, keyring,
-    net_devices, seccomp_listener, validate,
+    Bundle, Container, ContainerId, InitNamespaces, Network, Notify, Readiness, StateRoot, Status,
+    files, keyring, net_devices, seccomp_listener, validate,
 };
 
 /// Where the container's standard streams come from.
@@ -61,6 +61,8 @@ pub struct CreateRequest {
     pub no_new_keyring: bool,
     /// How many descriptors after stdio (and after `$LISTEN_FDS`) go to the container.
     pub preserve_fds: u32,
+    /// The service manager that wants to hear when it is ready.
+    pub notify: Option<Notify>,
 }
 
 /// A created container whose init is a child of this process and waits for `start`.
@@ -70,14 +72,18 @@ pub struct Created {
     pidfd: OwnedFd,
     console: Option<OwnedFd>,
     signals: Option<Signals>,
+    readiness: Option<Readiness>,
 }
 
 /// Creates a container. On error nothing of it is left.
 pub fn create(
     root: &StateRoot,
-    request: CreateRequest,
+    mut request: CreateRequest,
     network: &mut dyn Network,
 ) -> Result<Created> {
+    if request.notify.is_some() {
+        Notify::mount(&mut request.bundle.spec, &root.dir(&request.id));
+    }
     let signals = if request.detach { None } else { Some(Signals::take()?) };
     let mut plan = Plan::new(root, &request)?;
     let claim = root.claim(&request.id)?;
@@ -93,6 +99,7 @@ pub fn create(
             pidfd: made.pidfd,
             console: made.console,
             signals,
+            readiness: made.readiness,
         }),
         Err(error) => {
             // The first error is the one to tell; what cannot be cleaned up is said beside it.
@@ -121,6 +128,7 @@ struct Made {
     state: State,
     pidfd: OwnedFd,
     console: Option<OwnedFd>,
+    readiness: Option<Readiness>,
 }
 
 impl Plan {
@@ -136,7 +144,8 @@ impl Plan {
             })?;
         let linux = spec.linux().as_ref();
         let surroundings = Surroundings::of(spec, request.preserve_fds);
-        let process = ProcessPlan::new(validate::process(spec)?, &surroundings, root.path())?;
+        let process = Notify::tell(request.notify.as_ref(), validate::process(spec)?);
+        let process = ProcessPlan::new(&process, &surroundings, root.path())?;
         let hooks_of = |kind| hooks::of(spec, kind).to_vec();
         let in_unit = cgroup.unit().is_some();
         let mut state = State::new(request.id.as_str(), bundle, &rootfs, paths_before(&cgroup));
@@ -195,6 +204,7 @@ fn make(
     network: &mut dyn Network,
 ) -> Result<Made> {
     network.prepare(&request.id, &claim.dir).map_err(Error::Network)?;
+    let notify = request.notify.as_ref().map(|notify| notify.prepare(&claim.dir)).transpose()?;
     let in_unit = plan.cgroup.unit().is_some();
     if !in_unit {
         set_devices_early(plan)?;
@@ -242,7 +252,8 @@ fn make(
     write_pid_file(request.pid_file.as_deref(), spawned.pid)?;
     claim.publish_start()?;
     let console = plan.console.as_ref().map(ConsoleEnd::receive).transpose()?.flatten();
-    Ok(Made { state: plan.state.clone(), pidfd: spawned.pidfd, console })
+    let readiness = notify.flatten();
+    Ok(Made { state: plan.state.clone(), pidfd: spawned.pidfd, console, readiness })
 }
 
 /// The groups that the state names before there is a process: of a unit there is nothing yet.
@@ -447,7 +458,25 @@ impl Created {
             Some(signals) => signals,
             None => Signals::take()?,
         };
-        foreground::wait(self.container.state().pid, &self.pidfd, &signals, self.console.take())
+        let (pid, pidfd, console) = (self.container.state().pid, &self.pidfd, self.console.take());
+        // It is this process that a service manager has started and watches.
+        let main = std::process::id().cast_signed();
+        std::thread::scope(|scope| {
+            if let Some(readiness) = &self.readiness {
+                std::thread::Builder::new()
+                    .spawn_scoped(scope, move || readiness.relay(pidfd, main))
+                    .call(|| "start a thread".to_owned())?;
+            }
+            foreground::wait(pid, pidfd, &signals, console)
+        })
+    }
+
+    /// For who does not stay: waits until the container is ready, where a service manager wants to
+    /// know, or has ended.
+    pub fn wait_ready(&self) {
+        if let Some(readiness) = &self.readiness {
+            readiness.relay(&self.pidfd, self.container.state().pid);
+        }
     }
 
     /// The container, for good.

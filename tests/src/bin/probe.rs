@@ -4,6 +4,7 @@
 //!   `NAME CLIENT-ADDRESS`; a TCP client gets its own bytes back after that.
 //! - `probe ask tcp|udp ADDR:PORT [--from ADDR] [--port PORT] [--timeout MS]` prints the answer; else
 //!   exit 1 and `refused`, `timeout` or `unreachable` on stderr.
+//! - `probe notify TEXT...` sends each text to the socket in `$NOTIFY_SOCKET` (sd_notify(3)).
 //! - `probe hold ADDR:PORT` keeps a TCP stream flowing until stdin ends; exit 1 when it breaks.
 
 // A probe that cannot go on ends with a message.
@@ -11,6 +12,7 @@
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::unix::net::UnixDatagram;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -25,8 +27,9 @@ fn main() -> ExitCode {
         ["serve", "tcp", at, name] => serve_tcp(parse(at), name),
         ["serve", "udp", at, name] => serve_udp(parse(at), name),
         ["ask", proto, at, ref rest @ ..] => ask(proto, parse(at), rest),
+        ["notify", ref texts @ ..] => notify(texts),
         ["hold", at] => hold(parse(at)),
-        _ => panic!("probe serve|ask|hold"),
+        _ => panic!("probe serve|ask|notify|hold"),
     };
     match end {
         Ok(()) => ExitCode::SUCCESS,
@@ -52,6 +55,12 @@ fn reason(e: &io::Error) -> String {
         ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => "unreachable".into(),
         _ => e.to_string(),
     }
+}
+
+fn notify(texts: &[&str]) -> io::Result<()> {
+    let manager = std::env::var_os("NOTIFY_SOCKET").expect("NOTIFY_SOCKET is set");
+    let socket = UnixDatagram::unbound()?;
+    texts.iter().try_for_each(|text| socket.send_to(text.as_bytes(), &manager).map(drop))
 }
 
 fn listening() {

@@ -1,9 +1,10 @@
 //! `rrun create`: from a bundle to an init that waits for `start`.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use container::{Bundle, CreateRequest, Stdio};
+use container::{Bundle, CreateRequest, Notify, Stdio};
 
 use crate::global::Global;
 use crate::net::{Joint, NetworkArgs};
@@ -63,7 +64,7 @@ pub(crate) struct Common {
 pub(crate) fn create(global: &Global, args: Args) -> anyhow::Result<u8> {
     let story = || -> anyhow::Result<u8> {
         let root = global.state_root()?;
-        let mut request = args.common.request(global, true)?;
+        let mut request = args.common.request(global, true, false)?;
         let mut network = Joint::for_create(&args.common.network, &root, &mut request)?;
         if let Some(plan) = network.dry_run() {
             output::print(&plan)?;
@@ -76,8 +77,14 @@ pub(crate) fn create(global: &Global, args: Args) -> anyhow::Result<u8> {
 }
 
 impl Common {
-    /// The request that these flags make; `detach` when nobody stays with the container.
-    pub(crate) fn request(&self, global: &Global, detach: bool) -> anyhow::Result<CreateRequest> {
+    /// The request that these flags make; `detach` when nobody stays with the container, `starts` when
+    /// the caller is to start it as well.
+    pub(crate) fn request(
+        &self,
+        global: &Global,
+        detach: bool,
+        starts: bool,
+    ) -> anyhow::Result<CreateRequest> {
         let Target { bundle, id } = self.target()?;
         Ok(CreateRequest {
             bundle: Bundle::load(&bundle)?,
@@ -91,6 +98,7 @@ impl Common {
             no_pivot: self.no_pivot,
             no_new_keyring: self.no_new_keyring,
             preserve_fds: self.preserve_fds,
+            notify: manager().map(|manager| Notify { manager, listen: starts }),
         })
     }
 
@@ -99,6 +107,11 @@ impl Common {
         let bundle = self.bundle.as_deref().filter(|dir| !dir.as_os_str().is_empty());
         Ok(Target::resolve(&cwd, bundle, &self.arg, self.second.as_deref())?)
     }
+}
+
+/// The socket of the service manager that started this program, if one did (sd_notify(3)).
+pub(crate) fn manager() -> Option<OsString> {
+    std::env::var_os("NOTIFY_SOCKET").filter(|socket| !socket.is_empty())
 }
 
 /// Where the standard streams come from: `--console-socket`, else the caller.

@@ -36,7 +36,7 @@ pub(crate) fn run(global: &Global, args: Args) -> anyhow::Result<u8> {
 
 fn story(global: &Global, args: &Args) -> anyhow::Result<u8> {
     let root = global.state_root()?;
-    let mut request = args.common.request(global, args.detach)?;
+    let mut request = args.common.request(global, args.detach, true)?;
     let id = request.id.clone();
     let mut network = Joint::for_run(&args.common.network, &root, &mut request)?;
     if let Some(plan) = network.dry_run() {
@@ -72,6 +72,7 @@ fn live(created: &mut Created, detach: bool) -> anyhow::Result<u8> {
         started => started?,
     }
     if detach {
+        created.wait_ready();
         return Ok(SUCCESS);
     }
     Ok(exit_status(created.foreground()?))

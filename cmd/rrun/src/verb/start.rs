@@ -1,7 +1,7 @@
 //! `rrun start`.
 
 use crate::global::Global;
-use crate::verb::{Id, SUCCESS};
+use crate::verb::{Id, SUCCESS, create};
 
 /// executes the user defined process in a created container
 ///
@@ -14,6 +14,10 @@ pub(crate) struct Args {
 
 /// `rrun start`.
 pub(crate) fn start(global: &Global, args: &Args) -> anyhow::Result<u8> {
-    global.state_root()?.load(&args.container.id)?.start()?;
+    let container = global.state_root()?.load(&args.container.id)?;
+    match create::manager() {
+        Some(manager) => container.start_and_notify(manager)?,
+        None => container.start()?,
+    }
     Ok(SUCCESS)
 }
