@@ -45,6 +45,8 @@ complete -c rrun -n "__fish_rrun_needs_command" -f -a "pause" -d 'pause suspends
 complete -c rrun -n "__fish_rrun_needs_command" -f -a "resume" -d 'resumes all processes that have been previously paused'
 complete -c rrun -n "__fish_rrun_needs_command" -f -a "update" -d 'update container resource constraints'
 complete -c rrun -n "__fish_rrun_needs_command" -f -a "events" -d 'display container events such as OOM notifications, cpu, memory, and IO usage statistics'
+complete -c rrun -n "__fish_rrun_needs_command" -f -a "checkpoint" -d 'checkpoint a running container'
+complete -c rrun -n "__fish_rrun_needs_command" -f -a "restore" -d 'restore a container from a previous checkpoint'
 complete -c rrun -n "__fish_rrun_needs_command" -f -a "net" -d 'show networks and what is connected to them'
 complete -c rrun -n "__fish_rrun_needs_command" -f -a "spec" -d 'create a new specification file'
 complete -c rrun -n "__fish_rrun_needs_command" -f -a "features" -d 'show the enabled features'
@@ -203,6 +205,54 @@ complete -c rrun -n "__fish_rrun_using_subcommand events" -l stats -d 'display t
 complete -c rrun -n "__fish_rrun_using_subcommand events" -l debug -d 'enable debug logging'
 complete -c rrun -n "__fish_rrun_using_subcommand events" -l systemd-cgroup -d 'let systemd make the cgroup, as a unit of the system\'s or the user\'s manager; expects cgroupsPath to be of form "slice:prefix:name", for e.g. "system.slice:rrun:434234"'
 complete -c rrun -n "__fish_rrun_using_subcommand events" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rrun -n "__fish_rrun_using_subcommand checkpoint" -l image-path -d 'path to the criu image files, defaults to ./checkpoint' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand checkpoint" -l work-path -d 'path for saving work files and logs' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand checkpoint" -l manage-cgroups-mode -d 'cgroups mode: soft|full|strict|ignore (default: soft)' -r
+complete -c rrun -n "__fish_rrun_using_subcommand checkpoint" -l empty-ns -d 'create a namespace, but don\'t restore its properties' -r
+complete -c rrun -n "__fish_rrun_using_subcommand checkpoint" -l parent-path -d 'path for previous criu image files in pre-dump' -r
+complete -c rrun -n "__fish_rrun_using_subcommand checkpoint" -l status-fd -d 'criu writes \\0 to this FD once lazy-pages is ready' -r
+complete -c rrun -n "__fish_rrun_using_subcommand checkpoint" -l page-server -d 'ADDRESS:PORT of the page server' -r
+complete -c rrun -n "__fish_rrun_using_subcommand checkpoint" -l log -d 'set the log file to write rrun logs to (default is \'/dev/stderr\')' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand checkpoint" -l log-format -d 'set the log format (\'text\' (default), or \'json\')' -r
+complete -c rrun -n "__fish_rrun_using_subcommand checkpoint" -l root -d 'root directory for storage of container state (this should be located in tmpfs) [default: /run/rrun, rootless: $XDG_RUNTIME_DIR/rrun]' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand checkpoint" -l tcp-established -d 'allow open tcp connections'
+complete -c rrun -n "__fish_rrun_using_subcommand checkpoint" -l ext-unix-sk -d 'allow external unix sockets'
+complete -c rrun -n "__fish_rrun_using_subcommand checkpoint" -l shell-job -d 'allow shell jobs'
+complete -c rrun -n "__fish_rrun_using_subcommand checkpoint" -l lazy-pages -d 'use userfaultfd to lazily restore memory pages'
+complete -c rrun -n "__fish_rrun_using_subcommand checkpoint" -l file-locks -d 'handle file locks, for safety'
+complete -c rrun -n "__fish_rrun_using_subcommand checkpoint" -l auto-dedup -d 'enable auto deduplication of memory images'
+complete -c rrun -n "__fish_rrun_using_subcommand checkpoint" -l leave-running -d 'leave the process running after checkpointing'
+complete -c rrun -n "__fish_rrun_using_subcommand checkpoint" -l tcp-skip-in-flight -d 'skip in-flight tcp connections'
+complete -c rrun -n "__fish_rrun_using_subcommand checkpoint" -l link-remap -d 'allow one to link unlinked files back when possible'
+complete -c rrun -n "__fish_rrun_using_subcommand checkpoint" -l pre-dump -d 'dump container\'s memory information only, leave the container running after this'
+complete -c rrun -n "__fish_rrun_using_subcommand checkpoint" -l debug -d 'enable debug logging'
+complete -c rrun -n "__fish_rrun_using_subcommand checkpoint" -l systemd-cgroup -d 'let systemd make the cgroup, as a unit of the system\'s or the user\'s manager; expects cgroupsPath to be of form "slice:prefix:name", for e.g. "system.slice:rrun:434234"'
+complete -c rrun -n "__fish_rrun_using_subcommand checkpoint" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rrun -n "__fish_rrun_using_subcommand restore" -l image-path -d 'path to the criu image files, defaults to ./checkpoint' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand restore" -l work-path -d 'path for saving work files and logs' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand restore" -l manage-cgroups-mode -d 'cgroups mode: soft|full|strict|ignore (default: soft)' -r
+complete -c rrun -n "__fish_rrun_using_subcommand restore" -l empty-ns -d 'create a namespace, but don\'t restore its properties' -r
+complete -c rrun -n "__fish_rrun_using_subcommand restore" -l console-socket -d 'path to an AF_UNIX socket which will receive a file descriptor referencing the master end of the console\'s pseudoterminal' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand restore" -s b -l bundle -d 'path to the root of the bundle directory, defaults to the current directory' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand restore" -l pid-file -d 'specify the file to write the process id to' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand restore" -l lsm-profile -d 'specify an LSM profile to be used during restore in the form of TYPE:NAME' -r
+complete -c rrun -n "__fish_rrun_using_subcommand restore" -l lsm-mount-context -d 'specify an LSM mount context to be used during restore' -r
+complete -c rrun -n "__fish_rrun_using_subcommand restore" -l log -d 'set the log file to write rrun logs to (default is \'/dev/stderr\')' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand restore" -l log-format -d 'set the log format (\'text\' (default), or \'json\')' -r
+complete -c rrun -n "__fish_rrun_using_subcommand restore" -l root -d 'root directory for storage of container state (this should be located in tmpfs) [default: /run/rrun, rootless: $XDG_RUNTIME_DIR/rrun]' -r -F
+complete -c rrun -n "__fish_rrun_using_subcommand restore" -l tcp-established -d 'allow open tcp connections'
+complete -c rrun -n "__fish_rrun_using_subcommand restore" -l ext-unix-sk -d 'allow external unix sockets'
+complete -c rrun -n "__fish_rrun_using_subcommand restore" -l shell-job -d 'allow shell jobs'
+complete -c rrun -n "__fish_rrun_using_subcommand restore" -l lazy-pages -d 'use userfaultfd to lazily restore memory pages'
+complete -c rrun -n "__fish_rrun_using_subcommand restore" -l file-locks -d 'handle file locks, for safety'
+complete -c rrun -n "__fish_rrun_using_subcommand restore" -l auto-dedup -d 'enable auto deduplication of memory images'
+complete -c rrun -n "__fish_rrun_using_subcommand restore" -l tcp-close -d 'restore tcp connections as closed ones'
+complete -c rrun -n "__fish_rrun_using_subcommand restore" -s d -l detach -d 'detach from the container\'s process'
+complete -c rrun -n "__fish_rrun_using_subcommand restore" -l no-subreaper -d 'disable the use of the subreaper used to reap reparented processes'
+complete -c rrun -n "__fish_rrun_using_subcommand restore" -l no-pivot -d 'do not use pivot root to jail process inside rootfs: for a rootfs on top of a ramdisk'
+complete -c rrun -n "__fish_rrun_using_subcommand restore" -l debug -d 'enable debug logging'
+complete -c rrun -n "__fish_rrun_using_subcommand restore" -l systemd-cgroup -d 'let systemd make the cgroup, as a unit of the system\'s or the user\'s manager; expects cgroupsPath to be of form "slice:prefix:name", for e.g. "system.slice:rrun:434234"'
+complete -c rrun -n "__fish_rrun_using_subcommand restore" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c rrun -n "__fish_rrun_using_subcommand net; and not __fish_seen_subcommand_from ls inspect map" -l log -d 'set the log file to write rrun logs to (default is \'/dev/stderr\')' -r -F
 complete -c rrun -n "__fish_rrun_using_subcommand net; and not __fish_seen_subcommand_from ls inspect map" -l log-format -d 'set the log format (\'text\' (default), or \'json\')' -r
 complete -c rrun -n "__fish_rrun_using_subcommand net; and not __fish_seen_subcommand_from ls inspect map" -l root -d 'root directory for storage of container state (this should be located in tmpfs) [default: /run/rrun, rootless: $XDG_RUNTIME_DIR/rrun]' -r -F

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod attacks;
+mod checkpoint;
 mod confinement;
 mod exposure;
 mod faults;

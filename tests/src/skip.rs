@@ -12,6 +12,8 @@ pub enum Need {
     UserNamespace,
     /// The kernel's br_netfilter, whose sysctls each network namespace has.
     BridgeNetfilter,
+    /// CRIU 4 or newer.
+    Criu,
     /// rrun itself under test, not a stand-in.
     Rrun,
 }
@@ -22,6 +24,7 @@ impl Need {
             Self::SysResource => "no-cap-sys-resource",
             Self::UserNamespace => "no-user-namespaces",
             Self::BridgeNetfilter => "no-br-netfilter",
+            Self::Criu => "no-criu-4",
             Self::Rrun => "stand-in-runtime",
         }
     }
@@ -33,6 +36,7 @@ impl Need {
             Self::BridgeNetfilter => {
                 fs::metadata("/proc/sys/net/bridge/bridge-nf-call-iptables").is_ok()
             }
+            Self::Criu => criu_version().is_some_and(|major| major >= 4),
             Self::Rrun => crate::is_rrun(),
         }
     }
@@ -55,6 +59,14 @@ pub fn can(test: &str, need: Need) -> bool {
     let said = writeln!(std::io::stderr(), "SKIP {test}: {reason}");
     assert!(said.is_ok(), "a skip that nobody hears of: {said:?}");
     false
+}
+
+/// The first number in `Version: 4.2`.
+fn criu_version() -> Option<u32> {
+    let said = std::process::Command::new("criu").arg("--version").output().ok()?;
+    let text = String::from_utf8_lossy(&said.stdout).into_owned();
+    let version = text.lines().find_map(|line| line.strip_prefix("Version:"))?.trim();
+    version.split('.').next()?.parse().ok()
 }
 
 fn has_capability(number: u32) -> bool {

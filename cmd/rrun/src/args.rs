@@ -44,14 +44,12 @@ pub(crate) enum Verb {
     Resume(verb::pause::ResumeArgs),
     Update(verb::update::Args),
     Events(verb::events::Args),
+    Checkpoint(verb::checkpoint::Args),
+    Restore(verb::restore::Args),
     Net(crate::net::Args),
     Spec(verb::spec::Args),
     Features(verb::features::Args),
     Completions(verb::completions::Args),
-    #[command(hide = true)]
-    Checkpoint(verb::Unsupported),
-    #[command(hide = true)]
-    Restore(verb::Unsupported),
 }
 
 /// The command line as clap sees it: for parsing, man pages and completions.

@@ -57,6 +57,16 @@ fn flags_are_taken_in_the_positions_of_runc() {
         "rrun ps c1 -f json",
         "rrun spec",
         "rrun spec --rootless -b /b",
+        "rrun checkpoint --image-path i --work-path w --parent-path ../p --leave-running c1",
+        "rrun checkpoint --tcp-established --tcp-skip-in-flight --link-remap --ext-unix-sk c1",
+        "rrun checkpoint --shell-job --lazy-pages --status-fd -1 --page-server 0.0.0.0:27277 c1",
+        "rrun checkpoint --file-locks --pre-dump --manage-cgroups-mode ignore c1",
+        "rrun checkpoint --empty-ns network --empty-ns=network --auto-dedup c1",
+        "rrun restore -d -b /b --console-socket s --image-path i --work-path w --pid-file p c1",
+        "rrun restore --detach --bundle /b --tcp-established --tcp-close --ext-unix-sk c1",
+        "rrun restore --shell-job --file-locks --manage-cgroups-mode soft --no-subreaper c1",
+        "rrun restore --no-pivot --empty-ns network --auto-dedup --lazy-pages c1",
+        "rrun restore --lsm-profile apparmor:x --lsm-mount-context y c1",
         "rrun features",
         "rrun exec c1 ls -la",
         "rrun exec -t -d --cwd / -e A=1 -e B=-1 -u 0:0 -g 1 -g 2 c1 ls",
@@ -168,7 +178,5 @@ fn help_pages_have_the_head_of_runc() {
     let Err(Stop::Help(help)) = parse(words("rrun --help")) else { panic!("--help") };
     let text = help.to_string();
     assert!(text.starts_with("NAME:\n   rrun - Open Container Initiative runtime"), "{text}");
-    for hidden in ["checkpoint", "restore", "--criu"] {
-        assert!(!text.contains(hidden), "{hidden}: {text}");
-    }
+    assert!(!text.contains("--criu"), "{text}");
 }

@@ -76,12 +76,12 @@ fn dispatch(global: &Global, verb: Verb) -> anyhow::Result<u8> {
         Verb::Resume(args) => verb::pause::resume(global, &args),
         Verb::Update(args) => verb::update::update(global, &args),
         Verb::Events(args) => verb::events::events(global, &args),
+        Verb::Checkpoint(args) => verb::checkpoint::checkpoint(global, args),
+        Verb::Restore(args) => verb::restore::restore(global, args),
         Verb::Spec(args) => verb::spec::spec(&args),
         Verb::Net(args) => net::net(&args),
         Verb::Features(args) => verb::features::features(&args),
         Verb::Completions(args) => verb::completions::completions(&args),
-        Verb::Checkpoint(_) => verb::unsupported("checkpoint"),
-        Verb::Restore(_) => verb::unsupported("restore"),
     }
 }
 

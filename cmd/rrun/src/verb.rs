@@ -1,5 +1,6 @@
 //! The verbs, one file each: `args` in, exit status out.
 
+pub(crate) mod checkpoint;
 pub(crate) mod completions;
 pub(crate) mod create;
 pub(crate) mod delete;
@@ -10,13 +11,12 @@ pub(crate) mod kill;
 pub(crate) mod list;
 pub(crate) mod pause;
 pub(crate) mod ps;
+pub(crate) mod restore;
 pub(crate) mod run;
 pub(crate) mod spec;
 pub(crate) mod start;
 pub(crate) mod state;
 pub(crate) mod update;
-
-use std::ffi::OsString;
 
 use container::ContainerId;
 
@@ -29,18 +29,6 @@ pub(crate) struct Id {
     /// the name for the instance of the container
     #[arg(value_name = "CONTAINER_ID")]
     id: ContainerId,
-}
-
-/// not supported yet
-#[derive(Debug, clap::Args)]
-pub(crate) struct Unsupported {
-    #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
-    rest: Vec<OsString>,
-}
-
-/// A verb of runc that rrun does not have yet: refused whatever its arguments are.
-pub(crate) fn unsupported(verb: &str) -> anyhow::Result<u8> {
-    anyhow::bail!("rrun {verb}: not supported yet")
 }
 
 /// What a container's process ended with, as an exit status.

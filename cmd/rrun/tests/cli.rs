@@ -106,15 +106,6 @@ fn exit_codes_are_those_of_runc() {
 }
 
 #[test]
-fn what_is_not_supported_is_refused_by_name() {
-    for (args, message) in [(&["checkpoint", "c1"][..], "rrun checkpoint: not supported yet")] {
-        let output = run(args);
-        assert_eq!(output.status.code(), Some(1));
-        assert!(stderr(&output).contains(message), "{}", stderr(&output));
-    }
-}
-
-#[test]
 fn spec_writes_a_bundle_once() {
     let dir = Dir::new("spec");
     let bundle = dir.path("");

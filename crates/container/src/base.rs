@@ -1,4 +1,4 @@
-//! What is decided about a container before anything of it is made.
+//! What `create` and `restore` decide alike about a container, before anything of it is made.
 
 use std::path::PathBuf;
 

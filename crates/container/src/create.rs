@@ -23,7 +23,7 @@ use crate::store::Claim;
 use crate::terminal::ConsoleEnd;
 use crate::{
     Bundle, Container, ContainerId, InitNamespaces, Network, Notify, Readiness, StateRoot, Status,
-    files, keyring, net_devices, seccomp_listener, validate,
+    checkpoint, files, keyring, net_devices, seccomp_listener, validate,
 };
 
 /// Where the container's standard streams come from.
@@ -65,7 +65,8 @@ pub struct CreateRequest {
     pub notify: Option<Notify>,
 }
 
-/// A created container whose init is a child of this process and waits for `start`.
+/// A created container whose init is a child of this process and waits for `start`; or a restored one, whose
+/// init runs.
 #[derive(Debug)]
 pub struct Created {
     container: Container,
@@ -151,6 +152,7 @@ impl Plan {
         let mut state = State::new(request.id.as_str(), bundle, &rootfs, paths_before(&cgroup));
         state.no_new_keyring = request.no_new_keyring;
         state.intel_rdt = plan_group(spec, &request.id)?;
+        state.descriptors = checkpoint::stream_targets(process.terminal.is_none());
         Ok(Self {
             console: ConsoleEnd::of(process.terminal.is_some(), request.detach, &request.stdio)?,
             state,
@@ -441,6 +443,16 @@ pub(crate) fn send_pidfd(socket: Option<&Path>, pidfd: &OwnedFd) -> Result<()> {
 }
 
 impl Created {
+    /// A container that was restored: its init runs.
+    pub(crate) fn restored(
+        container: Container,
+        pidfd: OwnedFd,
+        console: Option<OwnedFd>,
+        signals: Option<Signals>,
+    ) -> Self {
+        Self { container, pidfd, console, signals, readiness: None }
+    }
+
     /// The container.
     pub fn container(&self) -> &Container {
         &self.container

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 
 use crate::channel::ChannelError;
+use crate::checkpoint::CriuError;
 use crate::rootfs::RootfsError;
 use crate::{InvalidId, Status};
 
@@ -113,6 +114,9 @@ pub enum Error {
     /// The further process of a container failed before it could be executed.
     #[error("unable to start container process: {0}")]
     Join(ChannelError),
+    /// The container could not be checkpointed or restored.
+    #[error(transparent)]
+    Criu(#[from] CriuError),
     /// The conversation with a child process broke.
     #[error("conversation with the container's process")]
     Channel(#[from] ChannelError),
@@ -146,6 +150,8 @@ pub enum StatusError {
     PauseNotRunning,
     /// `resume` of a container that is not paused.
     ResumeNotPaused,
+    /// `checkpoint` of a container that does not run.
+    Checkpoint(Status),
 }
 
 impl fmt::Display for StatusError {
@@ -162,6 +168,9 @@ impl fmt::Display for StatusError {
             }
             Self::PauseNotRunning => f.write_str("container not running"),
             Self::ResumeNotPaused => f.write_str("container not paused"),
+            Self::Checkpoint(status) => {
+                write!(f, "Container cannot be checkpointed in {status} state")
+            }
         }
     }
 }

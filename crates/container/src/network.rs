@@ -33,6 +33,12 @@ pub trait Network {
     /// hook. An error fails the create; `detach` is then called.
     fn attach(&mut self, init: &InitNamespaces<'_>) -> Result<(), BoxError>;
 
+    /// Runs before a checkpoint: puts into `images` what a restore needs to make this network again. An error,
+    /// for what cannot be kept, is the end of the checkpoint.
+    fn checkpoint(&mut self, _state_dir: &Path, _images: &Path) -> Result<(), BoxError> {
+        Ok(())
+    }
+
     /// Runs when the container's last process is gone: on delete and on a failed create. It must work
     /// from what `attach` recorded in `state_dir`, and must do nothing where nothing is left to undo.
     fn detach(&mut self, id: &ContainerId, state_dir: &Path) -> Result<(), BoxError>;

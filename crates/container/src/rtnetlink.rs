@@ -22,6 +22,24 @@ pub(crate) struct RouteSocket {
     sequence: u32,
 }
 
+/// Runs `work` on a thread that enters the network namespace `netns` and ends there.
+fn within<T: Send>(
+    netns: BorrowedFd<'_>,
+    work: impl FnOnce() -> io::Result<T> + Send,
+) -> io::Result<T> {
+    let enter = || {
+        setns(netns, CloneFlags::CLONE_NEWNET)?;
+        work()
+    };
+    std::thread::scope(|scope| scope.spawn(enter).join())
+        .unwrap_or_else(|_| Err(io::Error::other("thread panicked")))
+}
+
+/// Sets `lo` up in the network namespace `netns`.
+pub(crate) fn loopback_up(netns: BorrowedFd<'_>) -> io::Result<()> {
+    within(netns, || Ok(crate::sys::loopback_up()?))
+}
+
 impl RouteSocket {
     /// In the caller's network namespace.
     pub(crate) fn open() -> io::Result<Self> {
@@ -33,12 +51,7 @@ impl RouteSocket {
     /// In network namespace `netns`. The caller stays where it is: a thread of its own enters the
     /// namespace and ends.
     pub(crate) fn open_in(netns: BorrowedFd<'_>) -> io::Result<Self> {
-        let open = || {
-            setns(netns, CloneFlags::CLONE_NEWNET)?;
-            Self::open()
-        };
-        std::thread::scope(|scope| scope.spawn(open).join())
-            .unwrap_or_else(|_| Err(io::Error::other("thread panicked")))
+        within(netns, Self::open)
     }
 
     /// Asks for a change, and waits for the kernel to have made it.

@@ -73,6 +73,9 @@ pub struct State {
     /// The systemd unit that made the cgroup; absent where the runtime made it itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) systemd_unit: Option<cgroup::Unit>,
+    /// What init got as standard streams, as `/proc/PID/fd` names it: a checkpoint writes it down.
+    #[serde(default)]
+    pub(crate) descriptors: Vec<String>,
     /// Its processes keep the session keyring of their callers.
     #[serde(default)]
     pub(crate) no_new_keyring: bool,
@@ -100,6 +103,7 @@ impl State {
             cgroup_paths,
             intel_rdt: None,
             systemd_unit: None,
+            descriptors: Vec::new(),
         }
     }
 

@@ -185,6 +185,18 @@ impl Claim {
             .call(|| format!("rename {}", self.dir.join(UNPUBLISHED).display()))
     }
 
+    /// For a container that never waits for `start`: from here on it is being made,
+    pub(crate) fn begin(&self) -> Result<()> {
+        let path = self.dir.join(UNPUBLISHED);
+        files::replace(&path, b"", 0o600).call(|| format!("create {}", path.display()))
+    }
+
+    /// and from here on it runs.
+    pub(crate) fn finish(&self) -> Result<()> {
+        let path = self.dir.join(UNPUBLISHED);
+        std::fs::remove_file(&path).call(|| format!("remove {}", path.display()))
+    }
+
     /// A socket address of at most 108 bytes (unix(7)), however deep the state root lies.
     fn address(&self, name: &str) -> Result<UnixAddr> {
         socket_address(self.fd.as_fd(), name)

@@ -356,6 +356,13 @@ pub(crate) fn own_fd(raw: i32) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(raw) }
 }
 
+/// dup3(2): `open` becomes another name for what `by` is open on. It closes on exec.
+pub(crate) fn replace_fd(by: BorrowedFd<'_>, open: BorrowedFd<'_>) -> Result<(), Errno> {
+    // SAFETY: both are open for the call, and `open` stays a descriptor of its owner's.
+    let rc = unsafe { libc::dup3(by.as_raw_fd(), open.as_raw_fd(), libc::O_CLOEXEC) };
+    Errno::result(rc).map(drop)
+}
+
 /// pidfd_getfd(2).
 pub(crate) fn fd_of_process(pidfd: BorrowedFd<'_>, fd: i32) -> Result<OwnedFd, Errno> {
     // SAFETY: only integers are passed; the result is a new descriptor.

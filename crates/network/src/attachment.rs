@@ -186,6 +186,7 @@ fn recorded(
     record.pid = owner.init.pid;
     record.start_time = owner.init.start_time;
     record.netns = owner.init.netns_inode()?;
+    record.names = request.names.clone();
     record.save(owner.state_dir)?;
     Ok(record)
 }

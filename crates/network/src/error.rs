@@ -50,6 +50,20 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// A file of another version of rrun.
+    #[error("{path}: version {version} is not supported", path = path.display())]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        version: u32,
+    },
+    /// A checkpoint cannot hold another container's network.
+    #[error("network container:{id} cannot be kept by a checkpoint: it belongs to container {id}")]
+    CannotKeep {
+        /// The other container.
+        id: String,
+    },
     /// A process operation failed.
     #[error("{call}")]
     Process {

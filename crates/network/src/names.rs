@@ -10,6 +10,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use crate::lease::{absent_is_fine, read_small};
 use crate::{Error, Result};
 
@@ -57,13 +59,15 @@ impl NamesFile {
 }
 
 /// What the three files shall say.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Names {
     /// The container's host name.
     pub hostname: String,
     /// Resolvers instead of the host's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dns: Vec<IpAddr>,
     /// More lines for `/etc/hosts`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<(String, IpAddr)>,
 }
 

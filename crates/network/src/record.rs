@@ -9,7 +9,7 @@ use netplan::{NetPlan, NetworkMode};
 use serde::{Deserialize, Serialize};
 
 use crate::lease::{absent_is_fine, read_small};
-use crate::{Error, Result};
+use crate::{Error, Names, Result};
 
 /// The version this rrun writes.
 const VERSION: u32 = 1;
@@ -33,13 +33,16 @@ pub struct Record {
     pub netns: u64,
     /// The plan.
     pub plan: NetPlan,
+    /// What the container's files about names say, where they are rrun's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub names: Option<Names>,
 }
 
 impl Record {
     /// A record in the format of this version.
     #[must_use]
     pub fn new(mode: NetworkMode, network: Option<String>, plan: NetPlan) -> Self {
-        Self { version: VERSION, mode, network, pid: 0, start_time: 0, netns: 0, plan }
+        Self { version: VERSION, mode, network, pid: 0, start_time: 0, netns: 0, plan, names: None }
     }
 
     fn path(state_dir: &Path) -> PathBuf {
@@ -52,22 +55,7 @@ impl Record {
     ///
     /// The file cannot be written.
     pub fn save(&self, state_dir: &Path) -> Result<()> {
-        let path = Self::path(state_dir);
-        let draft = state_dir.join(".network.json");
-        let text = serde_json::to_vec(self)
-            .map_err(|source| Error::Content { path: path.clone(), source })?;
-        let write = || {
-            fs::OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .custom_flags(libc::O_NOFOLLOW)
-                .open(&draft)?
-                .write_all(&text)
-        };
-        write().map_err(Error::file(&draft, "write"))?;
-        fs::rename(&draft, &path).map_err(Error::file(&path, "rename"))
+        write_whole(&Self::path(state_dir), self)
     }
 
     /// Reads the record of a container; `None` where it has none.
@@ -92,9 +80,36 @@ impl Record {
     ///
     /// The file cannot be removed.
     pub fn remove(state_dir: &Path) -> Result<()> {
-        for path in [Self::path(state_dir), state_dir.join(".network.json")] {
+        let path = Self::path(state_dir);
+        for path in [draft_of(&path), path] {
             absent_is_fine(fs::remove_file(&path)).map_err(Error::file(&path, "unlink"))?;
         }
         Ok(())
     }
+}
+
+/// Writes a file that only root reads, whole or not at all.
+pub(crate) fn write_whole(path: &Path, content: &impl Serialize) -> Result<()> {
+    let draft = draft_of(path);
+    let text = serde_json::to_vec(content)
+        .map_err(|source| Error::Content { path: path.to_owned(), source })?;
+    let write = || {
+        fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .custom_flags(libc::O_NOFOLLOW)
+            .open(&draft)?
+            .write_all(&text)
+    };
+    write().map_err(Error::file(&draft, "write"))?;
+    fs::rename(&draft, path).map_err(Error::file(path, "rename"))
+}
+
+/// Where a file is written before it gets its name: `.NAME` beside it.
+fn draft_of(path: &Path) -> PathBuf {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    path.with_file_name(name)
 }

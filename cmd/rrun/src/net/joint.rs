@@ -3,9 +3,13 @@
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use container::{BoxError, ContainerId, CreateRequest, InitNamespaces, Network, StateRoot, Status};
+use container::spec::Spec;
+use container::{
+    BoxError, ContainerId, CreateRequest, InitNamespaces, Network, RestoreRequest, StateRoot,
+    Status,
+};
 use netplan::{NetPlan, NetworkMode};
-use network::{Host, Init, Names, NamesFile, Owner, Request};
+use network::{Host, Init, Kept, Names, NamesFile, Owner, Record, Request};
 
 use super::args::{NetworkArgs, Wanted};
 use super::spec::{Namespace, mount_names, set_hostname, set_namespace};
@@ -59,10 +63,38 @@ impl Joint {
             let dry_run = args.net_dry_run.then(NetPlan::default);
             return Ok(Self { host, request: None, dry_run });
         };
-        let request = fit(wanted, root, create)?;
+        let request = fit(wanted, root, &create.id, &mut create.bundle.spec)?;
         let plan = host.preflight(create.id.as_str(), &request)?;
         let dry_run = args.net_dry_run.then_some(plan);
         Ok(Self { host, request: Some(request), dry_run })
+    }
+
+    /// The network of a container that is to be restored: the one that the checkpoint kept, if there is one,
+    /// with the same address and ports or not at all.
+    pub(crate) fn for_restore(
+        root: &StateRoot,
+        restore: &mut RestoreRequest,
+    ) -> anyhow::Result<Self> {
+        let mut host = Host::new(&home());
+        let Some(kept) = Kept::load(&restore.criu.images)? else {
+            return Ok(Self { host, request: None, dry_run: None });
+        };
+        let kept = kept.request();
+        let names = kept.names.unwrap_or_default();
+        let wanted = Wanted {
+            mode: kept.mode,
+            publish: kept.publish,
+            ip: kept.address,
+            mac: kept.mac,
+            hostname: Some(names.hostname).filter(|name| !name.is_empty()),
+            dns: names.dns,
+            hosts: names.hosts,
+        };
+        let context = "the network of the checkpoint cannot be had";
+        let spec = &mut restore.bundle.spec;
+        let request = fit(wanted, root, &restore.id, spec).context(context)?;
+        host.preflight(restore.id.as_str(), &request).context(context)?;
+        Ok(Self { host, request: Some(request), dry_run: None })
     }
 
     /// With `--net-dry-run`: what would be done. Nothing else is to happen then.
@@ -72,14 +104,17 @@ impl Joint {
 }
 
 /// Makes the spec and the network fit each other.
-fn fit(wanted: Wanted, root: &StateRoot, create: &mut CreateRequest) -> anyhow::Result<Request> {
-    let id = create.id.as_str();
-    let spec = &mut create.bundle.spec;
+fn fit(
+    wanted: Wanted,
+    root: &StateRoot,
+    id: &ContainerId,
+    spec: &mut Spec,
+) -> anyhow::Result<Request> {
     let mut request = Request::new(wanted.mode.clone());
     let namespace = match &wanted.mode {
         NetworkMode::Bridge(_) => {
-            let hostname = set_hostname(spec, wanted.hostname.as_deref(), id);
-            mount_names(spec, &root.dir(&create.id));
+            let hostname = set_hostname(spec, wanted.hostname.as_deref(), id.as_str());
+            mount_names(spec, &root.dir(id));
             request.names = Some(Names { hostname, dns: wanted.dns, hosts: wanted.hosts });
             Namespace::New
         }
@@ -134,6 +169,15 @@ impl Network for Joint {
         let at = Init { pid: init.pid, start_time: init.start_time, netns: init.netns };
         let (id, state_dir) = (init.id.as_str(), init.state_dir);
         self.host.attach(Owner { id, state_dir, init: at }, request)?;
+        Ok(())
+    }
+
+    fn checkpoint(&mut self, state_dir: &Path, images: &Path) -> Result<(), BoxError> {
+        match Record::load(state_dir)? {
+            Some(record) => Kept::of(record)?.save(images)?,
+            // The folder may hold an earlier checkpoint.
+            None => Kept::remove(images)?,
+        }
         Ok(())
     }
 

@@ -59,7 +59,7 @@ fn annotations() -> Value {
         "org.rrun.version": version::RRUN,
         "org.rrun.commit": version::commit(),
         // runc's key: engines ask it whether checkpoint and restore are there.
-        "org.opencontainers.runc.checkpoint.enabled": "false",
+        "org.opencontainers.runc.checkpoint.enabled": "true",
     });
     if let Some(libseccomp) = version::libseccomp() {
         annotations["io.github.seccomp.libseccomp.version"] = libseccomp.into();

@@ -110,7 +110,10 @@ fn set_file_label(mount: BorrowedFd<'_>, label: &CStr, path: &Path) -> Result<()
 
 impl MountEntry {
     /// The mount point for a new file system, made if missing, and for a tmpfs the mode of what it covers.
-    fn filesystem_target(&self, root: &RootDir) -> Result<(Target, Option<FsOption>), Cause> {
+    pub(super) fn filesystem_target(
+        &self,
+        root: &RootDir,
+    ) -> Result<(Target, Option<FsOption>), Cause> {
         for special in ["proc", "sysfs"] {
             if self.is_type(special) {
                 let target = root.ordinary_directory(&self.destination, special)?;

@@ -21,6 +21,7 @@ mod copy_up;
 mod dev;
 mod device;
 mod error;
+mod external;
 mod filesystem;
 mod idmap;
 mod mask;

@@ -110,6 +110,44 @@ impl RootDir {
         }
     }
 
+    /// Where `path` leads to, as an absolute path of the container without symlinks. Parts that are not there
+    /// stand for themselves: a mount may be made over what would hold them.
+    pub(super) fn place(&self, path: &Path) -> Result<PathBuf, CallError> {
+        let mut pending = VecDeque::new();
+        prepend(&mut pending, path);
+        let mut place = PathBuf::from("/");
+        let mut symlinks = 0;
+        while let Some(name) = pending.pop_front() {
+            if name == ".." {
+                place.pop();
+                continue;
+            }
+            let next = place.join(name);
+            let flags = HANDLE | OFlags::NOFOLLOW;
+            let found = match self.resolve(&next, flags, ResolveFlags::empty()) {
+                Err(Errno::NOENT | Errno::NOTDIR) => None,
+                found => Some(found.map_err(|errno| CallError::new("openat2", path, errno))?),
+            };
+            let Some(link) = found.filter(|fd| matches!(file_type(fd), Ok(FileType::Symlink)))
+            else {
+                place = next;
+                continue;
+            };
+            symlinks += 1;
+            if symlinks > MAX_SYMLINKS {
+                return Err(CallError::new("openat2", path, Errno::LOOP));
+            }
+            let target = rustix::fs::readlinkat(&link, c"", Vec::new())
+                .map_err(|errno| CallError::new("readlinkat", path, errno))?;
+            let target = PathBuf::from(OsString::from_vec(target.into_bytes()));
+            if target.is_absolute() {
+                place = PathBuf::from("/");
+            }
+            prepend(&mut pending, &target);
+        }
+        Ok(place)
+    }
+
     fn resolve(&self, path: &Path, flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd, Errno> {
         let resolve = resolve | ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         for _ in 0..MAX_RACES {
@@ -291,6 +329,26 @@ mod tests {
         let made = |path, leaf| made(&root, path, leaf).unwrap();
         assert_eq!(made("/resolv.conf", Leaf::File), Path::new("/run/resolv.conf"));
         assert_eq!(made("/jump/y", Leaf::Directory), Path::new("/deep/er/x/y"));
+    }
+
+    #[test]
+    fn a_place_needs_not_be_there() {
+        let (_folder, root) = root();
+        symlink("../run/resolv.conf", root.path().join("dir/link")).unwrap();
+        symlink("/dir", root.path().join("absolute")).unwrap();
+        symlink("loop", root.path().join("loop")).unwrap();
+        for (path, place) in [
+            ("/dir/link", "/run/resolv.conf"),
+            ("/absolute/link", "/run/resolv.conf"),
+            ("/absolute/a/../../../b", "/b"),
+            ("/not/there", "/not/there"),
+            ("/file/below", "/file/below"),
+            ("/", "/"),
+        ] {
+            assert_eq!(root.place(Path::new(path)).unwrap(), Path::new(place), "{path}");
+        }
+        assert_eq!(root.place(Path::new("/loop/x")).unwrap_err().errno(), Errno::LOOP);
+        assert!(!root.path().join("not").exists());
     }
 
     #[test]
