@@ -2,19 +2,27 @@
 #![allow(unsafe_code)]
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use nix::sys::signal::{SigHandler, Signal, signal};
 
+/// From here on no command is given descriptors under numbers of their own.
+const HIGH: i32 = 64;
+
+/// The same open file under a high number: what is still to be used between fork and exec must not have
+/// one that [`pass_fd`] takes, and other threads open and close low ones at any time.
+fn lift(fd: impl AsFd) -> OwnedFd {
+    rustix::io::fcntl_dupfd_cloexec(fd, HIGH).expect("a high descriptor")
+}
+
 /// Makes the child of `command` join the cgroups whose opened `cgroup.procs` are given, before exec.
 pub fn join_cgroups(command: &mut Command, procs: Vec<File>) {
+    let procs: Vec<OwnedFd> = procs.into_iter().map(lift).collect();
     let join = move || {
-        for mut file in procs.iter() {
-            file.write_all(b"0")?;
-        }
+        procs.iter().try_for_each(|procs| rustix::io::write(procs, b"0").map(drop))?;
         Ok(())
     };
     // SAFETY: the closure only calls write(2) on descriptors opened before the fork.
@@ -23,6 +31,7 @@ pub fn join_cgroups(command: &mut Command, procs: Vec<File>) {
 
 /// Makes `terminal` the controlling terminal and the standard streams' owner of a new session.
 pub fn own_terminal(command: &mut Command, terminal: OwnedFd) {
+    let terminal = lift(terminal);
     let own = move || {
         rustix::process::setsid().map_err(io::Error::from)?;
         rustix::process::ioctl_tiocsctty(terminal.as_fd()).map_err(io::Error::from)
@@ -31,22 +40,19 @@ pub fn own_terminal(command: &mut Command, terminal: OwnedFd) {
     unsafe { command.pre_exec(own) };
 }
 
-/// Keeps `fd` open across the exec of `command` under the number `number`.
+/// Keeps `fd` open across the exec of `command` under the number `number`, below [`HIGH`].
+///
+/// The number may be that by which the standard library hears of an exec that failed; then the command
+/// seems to have started, and ended at once.
 pub fn pass_fd(command: &mut Command, fd: OwnedFd, number: i32) {
     use std::os::fd::AsRawFd;
+    let fd = lift(fd);
     let pass = move || {
-        let from = fd.as_raw_fd();
-        // dup2(2) of a descriptor to itself would leave it closed on exec.
-        let rc = if from == number {
-            // SAFETY: fcntl(2) on an open descriptor.
-            unsafe { nix::libc::fcntl(from, nix::libc::F_SETFD, 0) }
-        } else {
-            // SAFETY: dup2(2) on an open descriptor; nothing here owns the descriptor `number`.
-            unsafe { nix::libc::dup2(from, number) }
-        };
+        // SAFETY: dup2(2) of an open descriptor; nothing that is still used owns the descriptor `number`.
+        let rc = unsafe { nix::libc::dup2(fd.as_raw_fd(), number) };
         if rc < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     };
-    // SAFETY: the closure only calls dup2(2) or fcntl(2).
+    // SAFETY: the closure only calls dup2(2).
     unsafe { command.pre_exec(pass) };
 }
 
