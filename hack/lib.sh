@@ -27,6 +27,45 @@ need() {
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
 }
 
+# Where this machine's own Debian packages come from.
+mirror() {
+	apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep '/debian/$' | head -n 1
+}
+
+# unpack_debian VARIANT SUITE TARGET PACKAGE...: a folder or tar file with packages of another Debian
+# suite, by mmdebstrap(1). The machine's own packages stay as they are.
+unpack_debian() {
+	local variant=$1 suite=$2 target=$3
+	shift 3
+	local packages=$*
+	TMPDIR=$(dirname "$target") mmdebstrap --mode=root --variant="$variant" --quiet \
+		--aptopt='Acquire::Check-Valid-Until "false"' --aptopt='APT::Install-Recommends "false"' \
+		--aptopt='APT::Sandbox::User "root"' \
+		--dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+		--dpkgopt='path-exclude=/usr/share/locale/*' \
+		${packages:+--include="${packages// /,}"} "$suite" "$target" "deb $(mirror) $suite main" >&2
+}
+
+# newest PACKAGE: makes the program of this name of Debian's newest suite run here, with the libraries
+# that it was made for, and prints its path. For references that Debian 12 has too old.
+newest() {
+	local all=${CARGO_TARGET_DIR:-$root/target}/newest program
+	all=$(realpath -m "$all")
+	program=$all/$1/$1
+	if [ ! -x "$program" ]; then
+		need mmdebstrap patchelf >&2 || return 1
+		rm -rf "$all/$1"
+		mkdir -p "$all/$1"
+		say "unpacking $1 of Debian's newest suite"
+		unpack_debian extract sid "$all/$1/root" "$1" || return 1
+		cp "$all/$1/root/usr/sbin/$1" "$program.new" || return 1
+		patchelf --force-rpath --set-rpath "$all/$1/root/usr/lib/x86_64-linux-gnu" \
+			--set-interpreter "$all/$1/root/usr/lib64/ld-linux-x86-64.so.2" "$program.new" || return 1
+		mv "$program.new" "$program"
+	fi
+	echo "$program"
+}
+
 # at_least VERSION FLOOR
 at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
 

@@ -63,6 +63,10 @@ impl Case {
             case.way = if dice.chance(70) { Way::Run } else { Way::Life };
             case.spec = rrun_tests::spec::default();
             case.spec["process"]["args"] = json!(["/bin/witness", "report"]);
+            if case.way == Way::Life {
+                // What was to be refused and is not must be seen to run.
+                rrun_tests::spec::push(&mut case.spec["process"]["args"], json!("--hold"));
+            }
             (case.preserved, case.listening, case.shared) = (0, 0, false);
             (wrong.spoil)(&mut case.spec);
             return case;

@@ -44,7 +44,7 @@ struct Drive<'a> {
 /// Runs `case` under `runtime` from a fresh bundle, and leaves the machine as it was.
 pub(crate) fn observe(machine: &Machine, runtime: &Runtime, case: &Case) -> Report {
     let bundle = machine.bundle(case);
-    let names = Names::new(machine);
+    let names = Names::new(machine, runtime);
     let mut drive = Drive { machine, runtime, case, bundle, names, report: Report::default() };
     let at = drive.bundle.path().display().to_string();
     if case.shared {

@@ -178,6 +178,24 @@ pub(crate) const ALL: &[Explained] = &[
         explains: |case, _| is_wrong(case, &["mappings without a user namespace"]),
     },
     Explained {
+        reason: "runc until 1.5 takes each of `--additional-gids` twice",
+        holds: |host| !host.knows(1, 6),
+        explains: |_, difference| {
+            let line = &difference.line;
+            of_exec(line) && (line.contains(": groups ") || line.contains("status Groups: "))
+        },
+    },
+    Explained {
+        reason: "with `rootfsPropagation` slave, runc until 1.5 makes private what lies on a shared mount",
+        holds: |host| !host.knows(1, 6),
+        explains: |case, difference| {
+            let propagation = case.spec["linux"]["rootfsPropagation"].as_str().unwrap_or_default();
+            case.shared
+                && ["slave", "rslave"].contains(&propagation)
+                && difference.line.contains(": mount ")
+        },
+    },
+    Explained {
         reason: "a container may have a terminal though the caller of `run` has none: its output is passed on",
         holds: always,
         explains: |case, _| is_wrong(case, &["terminal without a console"]),

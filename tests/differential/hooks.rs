@@ -36,8 +36,8 @@ pub(crate) fn fill(dice: &mut Dice, host: &Host, case: &mut Case) {
             case.spec["mounts"].as_array_mut().expect("mounts").push(outbox);
         }
     }
-    // runc calls poststart hooks in create, not in start, so that what they see differs there.
-    if case.way == Way::Life && !case.spec["hooks"]["poststart"].is_null() {
+    // runc until 1.5 calls poststart hooks in create, not in start, so that what they see differs there.
+    if !host.knows(1, 6) && case.way == Way::Life && !case.spec["hooks"]["poststart"].is_null() {
         case.way = Way::Run;
     }
 }

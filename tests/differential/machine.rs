@@ -22,6 +22,20 @@ pub(crate) const ROOT: &str = "/run/diff/root";
 #[derive(Debug, Clone)]
 pub(crate) struct Runtime {
     pub(crate) path: PathBuf,
+    /// What it says of itself.
+    said: String,
+}
+
+impl Runtime {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        let output = Command::new(&path).arg("--version").output().expect("run the runtime");
+        Self { path, said: String::from_utf8_lossy(&output.stdout).into_owned() }
+    }
+
+    /// The version of the specification that it follows.
+    pub(crate) fn spec(&self) -> &str {
+        self.said.lines().find_map(|line| line.strip_prefix("spec: ")).unwrap_or_default()
+    }
 }
 
 /// What of the machine and of the reference runtime decides about configurations.
@@ -41,16 +55,17 @@ pub(crate) struct Host {
 impl Host {
     /// # Panics
     /// When `reference` does not tell a version as runc does.
-    pub(crate) fn new(reference: &Path) -> Self {
-        let output = Command::new(reference).arg("--version").output().expect("run the reference");
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        let version = said.lines().next().and_then(|line| line.strip_prefix("runc version "));
-        let version =
-            version.unwrap_or_else(|| panic!("{} is no runc: {said}", reference.display()));
+    pub(crate) fn new(reference: &Runtime) -> Self {
+        let version = reference.said.lines().find_map(|line| line.strip_prefix("runc version "));
+        let version = version.unwrap_or_else(|| {
+            panic!("{} is no runc: {}", reference.path.display(), reference.said)
+        });
         let mut numbers = version.split('.').map(|number| number.parse().expect("version of runc"));
+        let [major, minor] = [(); 2].map(|()| numbers.next().expect("version of runc"));
         let cgroup = Path::new("/sys/fs/cgroup");
         Self {
-            version: (numbers.next().expect("major"), numbers.next().expect("minor")),
+            // Of the main branch, which is called after a release: it is on the way to the next one.
+            version: (major, minor + u32::from(version.ends_with("+dev"))),
             user_namespaces: Path::new("/proc/self/ns/user").exists(),
             hugetlb: cgroup.join("hugetlb/cgroup.procs").exists(),
             net_cls: cgroup.join("net_cls/cgroup.procs").exists(),

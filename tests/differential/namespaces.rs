@@ -114,7 +114,7 @@ fn sysctls(dice: &mut Dice, host: &Host, case: &mut Case) {
     if is_new(case, "uts") && case.owner == 0 && case.spec["domainname"].is_null() {
         dice.maybe(10, &mut chosen, "kernel.domainname", json!("by.sysctl"));
     }
-    if case.owner != 0 && host.knows(1, 2) {
+    if case.owner != 0 && host.knows(1, 5) {
         dice.maybe(20, &mut chosen, "user.max_user_namespaces", json!("7"));
     }
     case.spec["linux"]["sysctl"] = chosen;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::machine::Machine;
+use crate::machine::{Machine, Runtime};
 
 /// Words that /proc/self/status and the witness put before numbers of processes.
 const PIDS: &[&str] = &[
@@ -26,6 +26,8 @@ const PIDS: &[&str] = &[
 pub(crate) struct Names {
     /// Texts to replace: the lab's folder and its namespaces.
     fixed: Vec<(String, String)>,
+    /// The version of the specification that the runtime follows.
+    spec: String,
 }
 
 /// Numbers of one report.
@@ -43,7 +45,7 @@ fn named(names: &mut BTreeMap<String, usize>, key: &str) -> usize {
 }
 
 impl Names {
-    pub(crate) fn new(machine: &Machine) -> Self {
+    pub(crate) fn new(machine: &Machine, runtime: &Runtime) -> Self {
         let folder = machine.lab.folder();
         let mut fixed = vec![(folder.display().to_string(), "FOLDER".to_owned())];
         if let Some(name) = folder.file_name() {
@@ -54,7 +56,7 @@ impl Names {
         {
             fixed.extend(links.iter().map(|link| (link.clone(), name.to_owned())));
         }
-        Self { fixed }
+        Self { fixed, spec: runtime.spec().to_owned() }
     }
 
     /// `text` without what belongs to this lab alone.
@@ -107,6 +109,7 @@ impl Names {
                 "created" => {
                     format!("created: {} characters or so", value.to_string().len() / 10 * 10)
                 }
+                "ociVersion" if *value == *self.spec => "ociVersion: the runtime's".to_owned(),
                 _ => format!("{key}: {value}"),
             })
             .collect()

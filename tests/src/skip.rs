@@ -47,10 +47,17 @@ impl Need {
 /// # Panics
 /// When `need` is not met and `skips.txt` does not list the reason.
 pub fn can(test: &str, need: Need) -> bool {
-    if need.met() {
-        return true;
+    if !need.met() {
+        skip(test, need.reason());
     }
-    let reason = need.reason();
+    need.met()
+}
+
+/// Says on stderr, for the count of skips, that `test` cannot run and why.
+///
+/// # Panics
+/// When `skips.txt` does not list the reason.
+pub fn skip(test: &str, reason: &str) {
     let listed = include_str!("../skips.txt")
         .lines()
         .any(|line| line.split_once('#').map_or(line, |(before, _)| before).trim() == reason);
@@ -58,7 +65,6 @@ pub fn can(test: &str, need: Need) -> bool {
     // Not by eprintln!, whose text is not shown for tests that pass.
     let said = writeln!(std::io::stderr(), "SKIP {test}: {reason}");
     assert!(said.is_ok(), "a skip that nobody hears of: {said:?}");
-    false
 }
 
 /// The first number in `Version: 4.2`.
