@@ -81,7 +81,7 @@ pub enum Error {
         status: String,
     },
     /// The network could not be set up or undone.
-    #[error("{}", chain(.0))]
+    #[error("{}", with_causes(.0.as_ref()))]
     Network(BoxError),
     /// A hook failed.
     #[error("error running {kind} hook #{index}: {problem}")]
@@ -123,16 +123,6 @@ pub enum Error {
 }
 
 /// An error with its causes, as one line.
-fn chain(error: &BoxError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
-}
-
 /// Why an operation is not possible now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StatusError {
@@ -240,4 +230,10 @@ impl Error {
     pub(crate) fn corrupt(path: &Path, problem: impl fmt::Display) -> Self {
         Self::Corrupt { path: path.to_owned(), problem: problem.to_string() }
     }
+}
+
+/// An error and all that lies behind it: the last one tells what is wrong.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

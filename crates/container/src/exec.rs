@@ -231,13 +231,14 @@ fn enter(plan: &Plan, cgroup: &Join, waits: bool, channel: &Channel) -> Result<P
     }
     nix::unistd::setsid().call(|| "setsid".to_owned())?;
     if let Some(name) = &plan.keyring {
+        plan.process.labels.label_keys()?;
         keyring::join(name, plan.entry.kinds.contains(CloneFlags::CLONE_NEWUSER))?;
     }
     if let (Some(console), Some(size)) = (&plan.console, plan.process.terminal) {
         let slave = terminal::open_pty(console.child_end(), size)?;
         process::adopt_terminal(slave.as_fd())?;
     }
-    plan.process.label()?;
+    plan.process.labels.apply()?;
     plan.process.prepare()?;
     tracing::debug!("setns_init: about to exec");
     plan.process.become_user(channel, &[channel.as_fd()])

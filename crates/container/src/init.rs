@@ -15,7 +15,7 @@ use pathrs::procfs::{ProcfsBase, ProcfsHandle};
 use rustix::fd::AsFd;
 
 use crate::channel::{self, Channel, Message};
-use crate::error::{CallContext, Error, Result};
+use crate::error::{CallContext, Error, Result, with_causes};
 use crate::hook_state::HookState;
 use crate::hooks::{self, HookKind, HookPlace};
 use crate::namespaces::{self, Namespaces};
@@ -81,6 +81,7 @@ fn set_up(plan: &InitPlan, fds: &InitFds<'_>, channel: &Channel) -> Result<()> {
     enter_namespaces(plan, channel)?;
     nix::unistd::setsid().call(|| "setsid".to_owned())?;
     if let Some(name) = &plan.keyring {
+        plan.process.labels.label_keys()?;
         keyring::join(name, plan.namespaces.has(CloneFlags::CLONE_NEWUSER))?;
     }
 
@@ -106,7 +107,7 @@ fn set_up(plan: &InitPlan, fds: &InitFds<'_>, channel: &Channel) -> Result<()> {
     if let Some(name) = &plan.domainname {
         sys::set_domain_name(name).call(|| format!("setdomainname {name:?}"))?;
     }
-    plan.process.label()?;
+    plan.process.labels.apply()?;
     write_sysctls(&plan.sysctl)?;
     Ok(plan.rootfs.restrict()?)
 }
@@ -192,12 +193,6 @@ fn open_source(channel: &Channel, index: usize) -> std::io::Result<OwnedFd> {
             .ok_or_else(|| channel::ChannelError::Closed.into())
     };
     ask().map_err(std::io::Error::other)
-}
-
-/// An error and all that lies behind it: the last one tells what is wrong.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// Written through a procfs that the container has never seen, so that nothing in the image can

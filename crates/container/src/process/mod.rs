@@ -4,6 +4,7 @@
 mod capabilities;
 mod enosys;
 mod home;
+mod labels;
 mod memory_policy;
 mod program;
 mod rlimit;
@@ -18,6 +19,7 @@ use nix::errno::Errno;
 use nix::unistd::{Gid, Uid};
 
 use self::capabilities::CapabilitySets;
+use self::labels::Labels;
 use self::memory_policy::MemoryPolicy;
 use self::schedule::Scheduling;
 use crate::channel::{Channel, Message};
@@ -49,8 +51,7 @@ pub(crate) struct ProcessPlan {
     no_new_privileges: bool,
     seccomp: Option<Filter>,
     scheduling: Scheduling,
-    apparmor: Option<String>,
-    selinux: Option<String>,
+    pub(crate) labels: Labels,
     pub(crate) rlimits: Vec<Rlimit>,
     /// Set by the parent, which may lower it.
     pub(crate) oom_score_adj: Option<i32>,
@@ -149,8 +150,7 @@ impl ProcessPlan {
                 memory_policy: around.memory_policy.map(MemoryPolicy::new).transpose()?,
                 cpus_limited: around.cpus_limited,
             },
-            apparmor: non_empty(process.apparmor_profile()),
-            selinux: non_empty(process.selinux_label()),
+            labels: Labels::new(process)?,
             rlimits: rlimit::parse(process.rlimits().as_deref().unwrap_or_default())?,
             oom_score_adj: process.oom_score_adj(),
             terminal: process.terminal().unwrap_or(false).then(|| {
@@ -163,29 +163,6 @@ impl ProcessPlan {
             }),
             extra_fds,
         })
-    }
-
-    /// Child: labels of security modules, which need /proc and must precede the loss of privileges.
-    pub(crate) fn label(&self) -> Result<()> {
-        if let Some(profile) = &self.apparmor {
-            if !matches!(libcontainer::apparmor::is_enabled(), Ok(true)) {
-                return Err(Error::config(
-                    "process.apparmorProfile",
-                    "apparmor: config provided but apparmor not supported",
-                ));
-            }
-            libcontainer::apparmor::apply_profile(profile).map_err(|error| {
-                Error::config(
-                    "process.apparmorProfile",
-                    format!("unable to apply {profile:?}: {error}"),
-                )
-            })?;
-        }
-        if let Some(label) = &self.selinux {
-            std::fs::write("/proc/self/attr/exec", label)
-                .call(|| format!("set SELinux label {label:?} for exec"))?;
-        }
-        Ok(())
     }
 
     /// Child: scheduling, limits, and no_new_privs.
@@ -342,10 +319,6 @@ fn valid_id(field: &str, id: u32) -> Result<u32> {
         return Err(Error::config(field, format!("{id} is not a valid id")));
     }
     Ok(id)
-}
-
-fn non_empty(text: &Option<String>) -> Option<String> {
-    text.clone().filter(|text| !text.is_empty())
 }
 
 /// A profile that allows all and has no rules filters nothing.
