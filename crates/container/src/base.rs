@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
-use cgroup::{Cgroup, DeviceRule, Hierarchies};
+use cgroup::Hierarchies;
 use nix::sched::CloneFlags;
 
 use crate::error::Result;
+use crate::held::Held;
 use crate::namespaces::Namespaces;
 use crate::rootfs::{PlanContext, RootfsPlan};
-use crate::spec::LinuxResources;
+use crate::state::State;
 use crate::{Bundle, ContainerId, cgroups, validate};
 
 /// What it depends on.
@@ -20,15 +21,13 @@ pub(crate) struct BaseRequest<'a> {
     pub(crate) no_pivot: bool,
 }
 
-/// Namespaces, cgroup and root file system of a container.
+/// Namespaces, root file system, and what it holds of the host.
 pub(crate) struct Base {
     pub(crate) namespaces: Namespaces,
     /// The absolute path of the rootfs.
     pub(crate) rootfs: PathBuf,
     pub(crate) rootfs_plan: RootfsPlan,
-    pub(crate) cgroup: Cgroup,
-    pub(crate) resources: LinuxResources,
-    pub(crate) devices: Vec<DeviceRule>,
+    pub(crate) held: Held,
 }
 
 impl Base {
@@ -38,8 +37,6 @@ impl Base {
         let namespaces = Namespaces::new(spec)?;
         validate::validate(spec, &namespaces)?;
         let rootfs = validate::rootfs(spec, bundle)?;
-        let linux = spec.linux().as_ref();
-        let resources = linux.and_then(|linux| linux.resources().clone()).unwrap_or_default();
         let hierarchies = Hierarchies::detect()?;
         let cgroup = cgroups::place(&hierarchies, request, &namespaces)?;
         let rootfs_plan = RootfsPlan::prepare(&PlanContext {
@@ -55,10 +52,8 @@ impl Base {
                 namespaces.has(CloneFlags::CLONE_NEWCGROUP),
             ),
         })?;
-        let devices = cgroup::device_rules(
-            Some(&resources),
-            linux.and_then(|linux| linux.devices().as_deref()).unwrap_or_default(),
-        )?;
-        Ok(Self { namespaces, rootfs, rootfs_plan, cgroup, resources, devices })
+        let state = State::new(request.id.as_str(), bundle, &rootfs);
+        let held = Held::new(cgroup, spec, rootfs_plan.mounts_block_devices(), state)?;
+        Ok(Self { namespaces, rootfs, rootfs_plan, held })
     }
 }

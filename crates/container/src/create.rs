@@ -1,24 +1,23 @@
 //! `create`: from a bundle to an init that waits for `start`.
 
-use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use cgroup::{Cgroup, Hierarchies, Join, SubCgroups};
+use cgroup::Hierarchies;
 use nix::sched::CloneFlags;
 
 use crate::base::{Base, BaseRequest};
 use crate::channel::{self, Message};
 use crate::error::{CallContext, Error, Result};
 use crate::foreground::{self, Signals};
+use crate::held::Held;
 use crate::hook_state::HookState;
 use crate::hooks::{self, HookKind, HookPlace};
 use crate::init::{self, InitFds, InitPlan};
-use crate::intel_rdt::{Group, Resctrl};
 use crate::process::{ProcessPlan, Rlimit, Surroundings};
 use crate::spawn::{self, Spawned};
-use crate::spec::{LinuxIntelRdt, LinuxResources, Spec};
-use crate::state::{CONFIG_FILE, ProcessStat, State};
+use crate::spec::Spec;
+use crate::state::{ProcessStat, State};
 use crate::store::Claim;
 use crate::terminal::ConsoleEnd;
 use crate::{
@@ -89,8 +88,7 @@ pub fn create(
     let mut plan = Plan::new(root, &request)?;
     let claim = root.claim(&request.id)?;
     if let Err(error) = stake(&mut plan, &claim, &request.bundle.spec) {
-        plan.cgroup.undo_create();
-        claim.remove()?;
+        plan.held.give_up(claim)?;
         return Err(error);
     }
     let dir = claim.dir.clone();
@@ -103,13 +101,7 @@ pub fn create(
             readiness: made.readiness,
         }),
         Err(error) => {
-            // The first error is the one to tell; what cannot be cleaned up is said beside it.
-            let cleaned = root.clean_up(&request.id, claim, network);
-            // With the levels above the container's own.
-            plan.cgroup.undo_create();
-            if let Err(left) = cleaned {
-                tracing::warn!("cleaning up after a failed create: {left}");
-            }
+            plan.held.undo(root, &request.id, claim, network);
             Err(error)
         }
     }
@@ -118,11 +110,8 @@ pub fn create(
 /// All decisions, before anything is made.
 struct Plan {
     init: InitPlan,
-    cgroup: Cgroup,
-    resources: LinuxResources,
-    devices: Vec<cgroup::DeviceRule>,
+    held: Held,
     console: Option<ConsoleEnd>,
-    state: State,
 }
 
 struct Made {
@@ -135,32 +124,24 @@ struct Made {
 impl Plan {
     fn new(root: &StateRoot, request: &CreateRequest) -> Result<Self> {
         let Bundle { path: bundle, spec } = &request.bundle;
-        let Base { namespaces, rootfs, rootfs_plan, cgroup, resources, devices } =
-            Base::new(&BaseRequest {
-                id: &request.id,
-                bundle: &request.bundle,
-                systemd_cgroup: request.systemd_cgroup,
-                rootless: request.rootless,
-                no_pivot: request.no_pivot,
-            })?;
+        let Base { namespaces, rootfs, rootfs_plan, mut held } = Base::new(&BaseRequest {
+            id: &request.id,
+            bundle: &request.bundle,
+            systemd_cgroup: request.systemd_cgroup,
+            rootless: request.rootless,
+            no_pivot: request.no_pivot,
+        })?;
         let linux = spec.linux().as_ref();
         let surroundings = Surroundings::of(spec, request.preserve_fds);
         let process = Notify::tell(request.notify.as_ref(), validate::process(spec)?);
         let process = ProcessPlan::new(&process, &surroundings, root.path())?;
         let hooks_of = |kind| hooks::of(spec, kind).to_vec();
-        let in_unit = cgroup.unit().is_some();
-        let mut state = State::new(request.id.as_str(), bundle, &rootfs, paths_before(&cgroup));
-        state.no_new_keyring = request.no_new_keyring;
-        state.intel_rdt = plan_group(spec, &request.id)?;
-        state.descriptors = checkpoint::stream_targets(process.terminal.is_none());
+        held.state.no_new_keyring = request.no_new_keyring;
+        held.state.descriptors = checkpoint::stream_targets(process.terminal.is_none());
         Ok(Self {
             console: ConsoleEnd::of(process.terminal.is_some(), request.detach, &request.stdio)?,
-            state,
-            cgroup,
-            devices,
-            resources,
             init: InitPlan {
-                waits: namespaces.init_waits() || in_unit,
+                waits: namespaces.init_waits() || held.is_unit(),
                 namespaces,
                 process,
                 rootfs: rootfs_plan,
@@ -173,29 +154,27 @@ impl Plan {
                 hook_state: HookState::new(&request.id, bundle.clone(), spec),
                 keyring: if request.no_new_keyring { None } else { keyring::name_of(&request.id) },
             },
+            held,
         })
     }
 }
 
-/// Takes what must be the container's alone: its cgroup, which must not be another's. The state file
-/// comes after that, since who finds one may kill all that is in the cgroup it names.
+/// Takes what the container holds alone. Where it may not have a cgroup, it stays in the caller's.
 fn stake(plan: &mut Plan, claim: &Claim, spec: &Spec) -> Result<()> {
-    write_config(&claim.dir, spec)?;
-    plan.cgroup.create(&plan.resources).map_err(Error::ApplyCgroup)?;
-    if !plan.cgroup.denied().is_empty() {
-        // Without privilege some groups are not to be had: the container stays in the caller's.
-        plan.state.cgroup_paths = plan.cgroup.paths();
-        let own = Hierarchies::detect()?.own_groups()?;
-        plan.init.rootfs.show_cgroups(&plan.state.cgroup_paths, &own);
-        let private = plan.init.namespaces.new.contains(CloneFlags::CLONE_NEWPID);
-        if plan.state.cgroup_paths.is_empty() && !private {
-            tracing::warn!(
-                "a rootless container without a cgroup and without a PID namespace of its own. Such \
-                 configuration is strongly discouraged: its processes cannot all be found to be ended"
-            );
-        }
+    plan.held.take(spec, &claim.dir)?;
+    if plan.held.cgroup.denied().is_empty() {
+        return Ok(());
     }
-    plan.state.write(&claim.dir)
+    let groups = &plan.held.state.cgroup_paths;
+    plan.init.rootfs.show_cgroups(groups, &Hierarchies::detect()?.own_groups()?);
+    let private = plan.init.namespaces.new.contains(CloneFlags::CLONE_NEWPID);
+    if groups.is_empty() && !private {
+        tracing::warn!(
+            "a rootless container without a cgroup and without a PID namespace of its own. Such \
+             configuration is strongly discouraged: its processes cannot all be found to be ended"
+        );
+    }
+    Ok(())
 }
 
 /// The story of `create`, from the claimed id to an init that waits.
@@ -207,15 +186,8 @@ fn make(
 ) -> Result<Made> {
     network.prepare(&request.id, &claim.dir).map_err(Error::Network)?;
     let notify = request.notify.as_ref().map(|notify| notify.prepare(&claim.dir)).transpose()?;
-    let in_unit = plan.cgroup.unit().is_some();
-    if !in_unit {
-        set_devices_early(plan)?;
-    }
-    make_group(&mut plan.state, &request.bundle.spec, &claim.dir)?;
-    let cgroup = match in_unit {
-        true => Join::none(),
-        false => plan.cgroup.join_handles(&SubCgroups::none()).map_err(Error::ApplyCgroup)?,
-    };
+    plan.held.prepare(&request.bundle.spec, &claim.dir)?;
+    let cgroup = plan.held.join()?;
     let start = claim.listen_for_start()?;
     plan.init.rootfs.open_id_maps()?;
     plan.init.process.rlimits.iter().try_for_each(Rlimit::raise)?;
@@ -230,22 +202,20 @@ fn make(
     let spawned = spawn::spawn(&plan.init.namespaces, cgroup.clone_into(), |channel| {
         init::run(&plan.init, &fds, channel)
     })?;
-    plan.state.pid = spawned.pid;
-    plan.state.start_time = ProcessStat::of(spawned.pid).map_or(0, |stat| stat.start_time);
-    plan.state.write(&claim.dir)?;
+    plan.held.state.pid = spawned.pid;
+    plan.held.state.start_time = ProcessStat::of(spawned.pid).map_or(0, |stat| stat.start_time);
+    plan.held.state.write(&claim.dir)?;
     drop((cgroup, start));
-    plan.state.intel_rdt.iter().try_for_each(|group| group.add(spawned.pid))?;
+    plan.held.add(spawned.pid)?;
 
     if plan.init.namespaces.new.contains(CloneFlags::CLONE_NEWUSER) {
         plan.init.namespaces.map_ids(spawned.pid)?;
     }
-    if in_unit {
-        start_unit(plan, &spawned, claim)?;
-    }
+    plan.held.start_unit(spawned.pid, &claim.dir)?;
     if plan.init.waits {
         spawned.channel.send(&Message::Mapped).or_else(|_| why_gone(&spawned))?;
     }
-    plan.cgroup.set_limits(&plan.resources)?;
+    plan.held.set_limits()?;
     attach_network(plan, &spawned, claim, request, network)?;
     set_oom_score(spawned.pid, plan.init.process.oom_score_adj)?;
     accompany(plan, &spawned, &request.bundle.spec)?;
@@ -255,59 +225,7 @@ fn make(
     claim.publish_start()?;
     let console = plan.console.as_ref().map(ConsoleEnd::receive).transpose()?.flatten();
     let readiness = notify.flatten();
-    Ok(Made { state: plan.state.clone(), pidfd: spawned.pidfd, console, readiness })
-}
-
-/// The groups that the state names before there is a process: of a unit there is nothing yet.
-pub(crate) fn paths_before(cgroup: &Cgroup) -> BTreeMap<String, PathBuf> {
-    if cgroup.unit().is_some() { BTreeMap::new() } else { cgroup.paths() }
-}
-
-/// The resctrl group, if there is to be one.
-pub(crate) fn plan_group(spec: &Spec, id: &ContainerId) -> Result<Option<Group>> {
-    intel_rdt(spec).map(|rdt| Group::plan(Resctrl::detect(), rdt, id.as_str())).transpose()
-}
-
-/// Makes the resctrl group, if there is to be one, and gives it its shares.
-pub(crate) fn make_group(state: &mut State, spec: &Spec, dir: &Path) -> Result<()> {
-    let (Some(group), Some(rdt)) = (&mut state.intel_rdt, intel_rdt(spec)) else { return Ok(()) };
-    let planned = group.clone();
-    let made = group.make()?;
-    let group = group.clone();
-    if group != planned {
-        // Somebody else made it meanwhile: it is theirs, whatever becomes of this process.
-        state.write(dir)?;
-    }
-    group.configure(rdt, made)
-}
-
-fn intel_rdt(spec: &Spec) -> Option<&LinuxIntelRdt> {
-    spec.linux().as_ref()?.intel_rdt().as_ref()
-}
-
-/// What keeps devices from init from the start, unless it has to mount one of them first.
-fn set_devices_early(plan: &Plan) -> Result<()> {
-    match plan.init.rootfs.mounts_block_devices() {
-        true => Ok(()),
-        false => Ok(plan.cgroup.set_devices(&plan.devices)?),
-    }
-}
-
-/// Puts the waiting init into its unit. Only now are unit and cgroup the container's: who finds them in
-/// the state may kill what is in them.
-fn start_unit(plan: &mut Plan, spawned: &Spawned, claim: &Claim) -> Result<()> {
-    plan.cgroup.start_unit(spawned.pid, &plan.resources).map_err(Error::ApplyCgroup)?;
-    plan.state.cgroup_paths = plan.cgroup.paths();
-    plan.state.systemd_unit = plan.cgroup.unit().cloned();
-    plan.state.write(&claim.dir)?;
-    set_devices_early(plan)
-}
-
-/// The config as it is in effect: `exec` and hooks read it, whatever becomes of the bundle.
-pub(crate) fn write_config(dir: &Path, spec: &Spec) -> Result<()> {
-    let path = dir.join(CONFIG_FILE);
-    let bytes = serde_json::to_vec(spec).map_err(|error| Error::corrupt(&path, error))?;
-    files::replace(&path, &bytes, 0o600).call(|| format!("write {}", path.display()))
+    Ok(Made { state: plan.held.state.clone(), pidfd: spawned.pidfd, console, readiness })
 }
 
 fn attach_network(
@@ -330,7 +248,7 @@ fn attach_network(
     let init = InitNamespaces {
         id: &request.id,
         pid: spawned.pid,
-        start_time: plan.state.start_time,
+        start_time: plan.held.state.start_time,
         netns,
         state_dir: &claim.dir,
     };
@@ -355,7 +273,7 @@ fn accompany(plan: &Plan, spawned: &Spawned, spec: &Spec) -> Result<()> {
     let kinds = [HookKind::Prestart, HookKind::CreateRuntime];
     // In a user namespace init may first ask for the sources of mounts.
     let waits = plan.init.namespaces.has(CloneFlags::CLONE_NEWUSER)
-        || plan.init.rootfs.mounts_block_devices()
+        || plan.held.waits_for_mounts()
         || kinds.iter().any(|kind| !hooks::of(spec, *kind).is_empty());
     if !waits {
         // Nothing to wait for: init need not stop.
@@ -364,17 +282,14 @@ fn accompany(plan: &Plan, spawned: &Spawned, spec: &Spec) -> Result<()> {
     loop {
         match spawned.channel.receive().map_err(Error::Init)? {
             Message::Mounted if waits => {
-                if plan.init.rootfs.mounts_block_devices() {
-                    // Not before: they may be forbidden. Not later: nothing else may see them allowed.
-                    plan.cgroup.set_devices(&plan.devices)?;
-                }
+                plan.held.forbid_devices_late()?;
                 let state = plan.init.hook_state.json(Status::Creating, spawned.pid)?;
                 for kind in kinds {
                     hooks::run(
                         kind,
                         hooks::of(spec, kind),
                         &state,
-                        &HookPlace { dir: Some(&plan.state.bundle), env: None },
+                        &HookPlace { dir: Some(&plan.held.state.bundle), env: None },
                     )?;
                 }
                 spawned.channel.send(&Message::Hooked).or_else(|_| why_gone(spawned))?;

@@ -15,6 +15,7 @@ mod events;
 mod exec;
 mod files;
 mod foreground;
+mod held;
 mod hook_state;
 mod hooks;
 mod id;

@@ -83,12 +83,7 @@ pub struct State {
 
 impl State {
     /// The state of a container that is about to be made.
-    pub(crate) fn new(
-        id: &str,
-        bundle: &Path,
-        rootfs: &Path,
-        cgroup_paths: BTreeMap<String, PathBuf>,
-    ) -> Self {
+    pub(crate) fn new(id: &str, bundle: &Path, rootfs: &Path) -> Self {
         Self {
             version: VERSION,
             id: id.to_owned(),
@@ -100,7 +95,7 @@ impl State {
             owner: rustix::process::geteuid().as_raw(),
             creating: true,
             no_new_keyring: false,
-            cgroup_paths,
+            cgroup_paths: BTreeMap::new(),
             intel_rdt: None,
             systemd_unit: None,
             descriptors: Vec::new(),
@@ -199,7 +194,7 @@ mod tests {
     #[test]
     fn states_with_and_without_a_unit() {
         let dir = tempfile::tempdir().unwrap();
-        let mut state = State::new("a", Path::new("/b"), Path::new("/b/r"), BTreeMap::new());
+        let mut state = State::new("a", Path::new("/b"), Path::new("/b/r"));
         state.write(dir.path()).unwrap();
         // As it was written before there were units.
         let text = std::fs::read_to_string(dir.path().join(STATE_FILE)).unwrap();

@@ -1,7 +1,7 @@
 //! `update`: other limits for a container that exists.
 
-use crate::create::write_config;
 use crate::error::{Error, Result};
+use crate::held::write_config;
 use crate::intel_rdt::Resctrl;
 use crate::spec::{
     Linux, LinuxBlockIo, LinuxCpu, LinuxIntelRdt, LinuxMemory, LinuxNetwork, LinuxResources,

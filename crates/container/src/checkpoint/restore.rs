@@ -5,7 +5,6 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use cgroup::{Cgroup, Join, SubCgroups};
 use nix::sched::CloneFlags;
 use rust_criu::rust_criu_protobuf::rpc::{Criu_notify, Criu_opts, Criu_req_type};
 
@@ -14,15 +13,15 @@ use super::options::mount_map;
 use super::swrk::{self, Launch, Swrk};
 use super::{CriuError, CriuOptions, outside};
 use crate::base::{Base, BaseRequest};
-use crate::create::{make_group, paths_before, plan_group, write_config, write_pid_file};
+use crate::create::write_pid_file;
 use crate::error::{CallContext, Error, Result};
 use crate::foreground::Signals;
+use crate::held::Held;
 use crate::hook_state::HookState;
 use crate::hooks::{self, HookKind, HookPlace};
 use crate::namespaces::Namespaces;
 use crate::rootfs::RootfsPlan;
-use crate::spec::LinuxResources;
-use crate::state::{ProcessStat, State};
+use crate::state::ProcessStat;
 use crate::store::Claim;
 use crate::terminal::ConsoleEnd;
 use crate::{
@@ -71,23 +70,21 @@ pub fn restore(
     let mut plan = Plan::new(&request)?;
     plan.check_version(&request.criu)?;
     let claim = root.claim(&request.id)?;
-    if let Err(error) = stake(&mut plan, &claim, &request) {
-        plan.cgroup.undo_create();
-        claim.remove()?;
+    if let Err(error) =
+        claim.begin().and_then(|()| plan.held.take(&request.bundle.spec, &claim.dir))
+    {
+        plan.held.give_up(claim)?;
         return Err(error);
     }
     let dir = claim.dir.clone();
     match make(&mut plan, &claim, &request, network) {
         Ok((pidfd, console)) => {
-            let container = Container::new(request.id, dir, root.path().to_owned(), plan.state);
+            let container =
+                Container::new(request.id, dir, root.path().to_owned(), plan.held.state);
             Ok(Created::restored(container, pidfd, console, signals))
         }
         Err(error) => {
-            let cleaned = root.clean_up(&request.id, claim, network);
-            plan.cgroup.undo_create();
-            if let Err(left) = cleaned {
-                tracing::warn!("cleaning up after a failed restore: {left}");
-            }
+            plan.held.undo(root, &request.id, claim, network);
             Err(error)
         }
     }
@@ -97,38 +94,29 @@ pub fn restore(
 struct Plan {
     namespaces: Namespaces,
     rootfs: RootfsPlan,
-    cgroup: Cgroup,
-    resources: LinuxResources,
-    devices: Vec<cgroup::DeviceRule>,
+    held: Held,
     console: Option<ConsoleEnd>,
     hook_state: HookState,
-    state: State,
 }
 
 impl Plan {
     fn new(request: &RestoreRequest) -> Result<Self> {
         let Bundle { path: bundle, spec } = &request.bundle;
-        let Base { namespaces, rootfs, rootfs_plan, cgroup, resources, devices } =
-            Base::new(&BaseRequest {
-                id: &request.id,
-                bundle: &request.bundle,
-                systemd_cgroup: request.systemd_cgroup,
-                rootless: request.rootless,
-                no_pivot: request.no_pivot,
-            })?;
+        let Base { namespaces, rootfs_plan, mut held, .. } = Base::new(&BaseRequest {
+            id: &request.id,
+            bundle: &request.bundle,
+            systemd_cgroup: request.systemd_cgroup,
+            rootless: request.rootless,
+            no_pivot: request.no_pivot,
+        })?;
         let terminal = validate::process(spec)?.terminal().unwrap_or(false);
-        let mut state = State::new(request.id.as_str(), bundle, &rootfs, paths_before(&cgroup));
-        state.intel_rdt = plan_group(spec, &request.id)?;
-        state.descriptors = outside::stream_targets(!terminal);
+        held.state.descriptors = outside::stream_targets(!terminal);
         Ok(Self {
             console: ConsoleEnd::of(terminal, request.detach, &request.stdio)?,
             hook_state: HookState::new(&request.id, bundle.clone(), spec),
             namespaces,
             rootfs: rootfs_plan,
-            cgroup,
-            resources,
-            devices,
-            state,
+            held,
         })
     }
 
@@ -167,15 +155,6 @@ impl Plan {
     }
 }
 
-/// As in `create`: what must be the container's alone, then the state file.
-fn stake(plan: &mut Plan, claim: &Claim, request: &RestoreRequest) -> Result<()> {
-    write_config(&claim.dir, &request.bundle.spec)?;
-    plan.cgroup.create(&plan.resources).map_err(Error::ApplyCgroup)?;
-    plan.state.cgroup_paths = paths_before(&plan.cgroup);
-    claim.begin()?;
-    plan.state.write(&claim.dir)
-}
-
 /// The story of `restore`, from the claimed id to a container that runs.
 fn make(
     plan: &mut Plan,
@@ -192,16 +171,9 @@ fn make(
     criu.join_ns = join;
     let keyed = files.iter().map(|(key, file)| outside::inherit(*key, file.as_raw_fd()));
     criu.inherit_fd.extend(keyed);
-    let in_unit = plan.cgroup.unit().is_some();
-    if !in_unit {
-        set_devices_early(plan)?;
-    }
-    make_group(&mut plan.state, &request.bundle.spec, &claim.dir)?;
+    plan.held.prepare(&request.bundle.spec, &claim.dir)?;
     // What CRIU forks is born into its cgroups, and these are the container's.
-    let cgroup = match in_unit {
-        true => Join::none(),
-        false => plan.cgroup.join_handles(&SubCgroups::none()).map_err(Error::ApplyCgroup)?,
-    };
+    let cgroup = plan.held.join()?;
     let launch = Launch {
         streams: plan.console.is_none(),
         inherit: files.iter().map(|(_, file)| file.as_fd()).collect(),
@@ -212,11 +184,9 @@ fn make(
     };
     let swrk = Swrk::start(&launch, &|| Ok(plan.rootfs.mount_for_restore(&root.0)?))?;
     drop(cgroup);
-    plan.state.intel_rdt.iter().try_for_each(|group| group.add(swrk.pid()))?;
-    if in_unit {
-        start_unit(plan, swrk.pid(), claim)?;
-    }
-    plan.cgroup.set_limits(&plan.resources)?;
+    plan.held.add(swrk.pid())?;
+    plan.held.start_unit(swrk.pid(), &claim.dir)?;
+    plan.held.set_limits()?;
     criu.cg_root = outside::cgroup_roots(swrk.pid())?;
 
     let mut restoring = Restoring { plan, claim, request, network, pidfd: None };
@@ -228,27 +198,10 @@ fn make(
     swrk.end(false).map_err(|error| folders.explain(error))?;
     let pidfd = pidfd.ok_or_else(|| CriuError::Response("no post-restore".to_owned()))?;
 
-    write_pid_file(request.pid_file.as_deref(), plan.state.pid)?;
+    write_pid_file(request.pid_file.as_deref(), plan.held.state.pid)?;
     let console = plan.console.as_ref().map(ConsoleEnd::receive).transpose()?.flatten();
     claim.finish()?;
     Ok((pidfd, console))
-}
-
-/// What keeps devices from the container from the start, unless one of them is to be mounted first.
-fn set_devices_early(plan: &Plan) -> Result<()> {
-    match plan.rootfs.mounts_block_devices() {
-        true => Ok(()),
-        false => Ok(plan.cgroup.set_devices(&plan.devices)?),
-    }
-}
-
-/// As in `create`, with CRIU as the unit's first process.
-fn start_unit(plan: &mut Plan, criu: i32, claim: &Claim) -> Result<()> {
-    plan.cgroup.start_unit(criu, &plan.resources).map_err(Error::ApplyCgroup)?;
-    plan.state.cgroup_paths = plan.cgroup.paths();
-    plan.state.systemd_unit = plan.cgroup.unit().cloned();
-    plan.state.write(&claim.dir)?;
-    set_devices_early(plan)
 }
 
 /// CRIU explains what failed in CRIU.
@@ -301,10 +254,7 @@ impl Restoring<'_> {
             "orphan-pts-master" => self.pass_console(fd),
             "post-restore" => {
                 self.found(notify.pid())?;
-                if self.plan.rootfs.mounts_block_devices() {
-                    self.plan.cgroup.set_devices(&self.plan.devices)?;
-                }
-                Ok(())
+                self.plan.held.forbid_devices_late()
             }
             _ => Ok(()),
         }
@@ -312,20 +262,20 @@ impl Restoring<'_> {
 
     /// Init exists: from now on it is the state's, for whoever has to clear up behind it.
     fn found(&mut self, pid: i32) -> Result<()> {
-        if self.plan.state.pid == pid && self.pidfd.is_some() {
+        if self.plan.held.state.pid == pid && self.pidfd.is_some() {
             return Ok(());
         }
         let raw = rustix::process::Pid::from_raw(pid).ok_or(rustix::io::Errno::SRCH);
         let open = |pid| rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty());
         self.pidfd = Some(raw.and_then(open).call(|| format!("pidfd_open {pid}"))?);
-        self.plan.state.pid = pid;
-        self.plan.state.start_time = ProcessStat::of(pid).map_or(0, |stat| stat.start_time);
-        self.plan.state.write(&self.claim.dir)
+        self.plan.held.state.pid = pid;
+        self.plan.held.state.start_time = ProcessStat::of(pid).map_or(0, |stat| stat.start_time);
+        self.plan.held.state.write(&self.claim.dir)
     }
 
     /// Before the sockets are restored: they need their addresses.
     fn attach_network(&mut self) -> Result<()> {
-        let pid = self.plan.state.pid;
+        let pid = self.plan.held.state.pid;
         let own: File;
         let netns = match self.plan.namespaces.joined(CloneFlags::CLONE_NEWNET) {
             Some(joined) => joined,
@@ -341,7 +291,7 @@ impl Restoring<'_> {
         let init = InitNamespaces {
             id: &self.request.id,
             pid,
-            start_time: self.plan.state.start_time,
+            start_time: self.plan.held.state.start_time,
             netns,
             state_dir: &self.claim.dir,
         };
@@ -352,8 +302,8 @@ impl Restoring<'_> {
     /// the runtime in the container, of which there is none.
     fn run_hooks(&self) -> Result<()> {
         let spec = &self.request.bundle.spec;
-        let state = self.plan.hook_state.json(Status::Creating, self.plan.state.pid)?;
-        let place = HookPlace { dir: Some(&self.plan.state.bundle), env: None };
+        let state = self.plan.hook_state.json(Status::Creating, self.plan.held.state.pid)?;
+        let place = HookPlace { dir: Some(&self.plan.held.state.bundle), env: None };
         for kind in [HookKind::Prestart, HookKind::CreateRuntime] {
             hooks::run(kind, hooks::of(spec, kind), &state, &place)?;
         }
