@@ -150,6 +150,31 @@ fn a_restored_container_has_its_address_ports_and_connections() {
 }
 
 #[test]
+fn connections_may_come_back_closed() {
+    let Some(lab) = lab("connections_may_come_back_closed") else { return };
+    let before = warmed(&lab);
+    let bundle = bundle(&lab, "web");
+    run(&lab, &bundle, "web", &["--net=bridge", "-p", "8081:81"]);
+    let mut connection = Connection::open(&lab, 8081);
+    connection.say("before");
+    connection.hear("before");
+    let images = images(&lab);
+    lab.rrun(["checkpoint", "--image-path", &images, "--tcp-established", "web"]).ok();
+    let restore =
+        ["restore", "-d", "--image-path", &images, "--tcp-close", "--bundle", bundle.arg(), "web"];
+    quietly(&lab, &restore);
+    connection.say("after");
+    let heard = connection.lines.recv_timeout(Duration::from_secs(20));
+    assert!(matches!(heard, Err(std::sync::mpsc::RecvTimeoutError::Disconnected)), "{heard:?}");
+    let mut another = Connection::open(&lab, 8081);
+    another.say("new");
+    another.hear("new");
+    drop((connection, another));
+    remove(&lab, &["web"]);
+    lab.assert_back_to(&before);
+}
+
+#[test]
 fn an_address_or_a_port_that_is_taken_meanwhile_is_an_error_by_name() {
     let Some(lab) = lab("an_address_or_a_port_that_is_taken_meanwhile_is_an_error_by_name") else {
         return;

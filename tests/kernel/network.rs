@@ -366,6 +366,32 @@ fn names_of_containers_and_the_hosts_resolver_are_known_inside() {
 }
 
 #[test]
+fn flags_choose_addresses_and_names() {
+    let Some(lab) = lab("flags_choose_addresses_and_names") else { return };
+    serve(&lab, "first", &["--net=bridge"]);
+    let gateway = lab.state("first")["network"]["gateway"].as_str().unwrap().to_owned();
+    let (subnet, _) = gateway.rsplit_once('.').unwrap();
+    let chosen = format!("{subnet}.77");
+    let bundle = lab.bundle("chosen").script(
+        "hostname; cat /etc/hostname /etc/resolv.conf /etc/hosts; ip -o addr show eth0; ip -o link show eth0",
+    );
+    let mut args =
+        vec!["run", "--net=bridge", "--ip", &chosen, "--mac-address", "02:aa:bb:cc:dd:ee"];
+    args.extend(["--hostname", "somebody", "--dns", "192.0.2.9", "--add-host", "db:192.0.2.10"]);
+    args.extend(["--bundle", bundle.arg(), "chosen"]);
+    let said = lab.rrun(args).ok().stdout();
+    assert!(said.starts_with("somebody\nsomebody\n"), "{said}");
+    let address = format!("inet {chosen}/");
+    for part in ["nameserver 192.0.2.9", "192.0.2.10\tdb", &address, "02:aa:bb:cc:dd:ee"] {
+        assert!(said.contains(part), "no {part:?} in {said}");
+    }
+    let taken = self::address(&lab, "first").unwrap();
+    let again = ["run", "--net=bridge", "--ip", &taken, "--bundle", bundle.arg(), "again"];
+    lab.rrun(again).refused(1, &[&taken, "already in use"]);
+    remove(&lab, &["first"]);
+}
+
+#[test]
 fn a_dry_run_changes_nothing() {
     let Some(lab) = lab("a_dry_run_changes_nothing") else { return };
     let before = lab.snapshot();

@@ -125,8 +125,9 @@ fn what_the_lines_rest_on_is_there() {
     let results = conformance();
     for line in flags().iter().chain(&fields()) {
         let [.., rests_on, _note] = line[..] else { panic!("cells are missing: {line:?}") };
-        if matches!(line[2], "ignored" | "refused") {
-            assert!(!line[4].is_empty(), "why? {line:?}");
+        match line[2] {
+            "ignored" | "refused" => assert!(!line[4].is_empty(), "why? {line:?}"),
+            _ => assert!(!rests_on.is_empty(), "who says so? {line:?}"),
         }
         for test in rests_on.split(' ').filter(|test| !test.is_empty()) {
             assert!(exists(test, &results), "{}: no test {test}", line[..2].join(" "));

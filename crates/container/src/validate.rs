@@ -7,8 +7,8 @@ use nix::sched::CloneFlags;
 
 use crate::error::{Error, OsError, Result};
 use crate::namespaces::Namespaces;
-use crate::net_devices;
 use crate::spec::{Process, Spec};
+use crate::{net_devices, process};
 
 /// Checks the spec as a whole. What belongs to one part (mounts, process, resources) is checked where it
 /// is parsed.
@@ -40,6 +40,13 @@ pub(crate) fn validate(spec: &Spec, namespaces: &Namespaces) -> Result<()> {
         any(linux.masked_paths()) || any(linux.readonly_paths()),
         "unable to restrict sys entries without a private MNT namespace",
     )?;
+    if linux.mount_label().as_ref().is_some_and(|label| !label.is_empty())
+        && !process::selinux_is_enabled()
+    {
+        let problem =
+            "selinux mount label is specified in config, but selinux is disabled or not supported";
+        return Err(Error::config("linux.mountLabel", problem));
+    }
     net_devices::validate(linux, namespaces, rustix::process::geteuid().is_root())?;
     for name in linux.sysctl().iter().flatten().map(|(name, _)| name) {
         sysctl(name, namespaces).map_err(|problem| Error::config("linux.sysctl", problem))?;

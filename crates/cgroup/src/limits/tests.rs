@@ -84,6 +84,31 @@ fn v1_memory_without_swap_accounting() {
 }
 
 #[test]
+fn rdma_limits_are_a_line_a_device() {
+    for mode in [Mode::V1, Mode::V2] {
+        let controller = if mode == Mode::V1 { Controller::Rdma } else { Controller::Unified };
+        let fake = Fake::new(&format!("rdma-{mode:?}"), mode, &[controller], &[("rdma.max", "")]);
+        fake.set(r#"{"rdma":{"mlx5_1":{"hcaHandles":3,"hcaObjects":10000}}}"#).unwrap();
+        assert_eq!(fake.read("rdma.max"), "mlx5_1 hca_handle=3 hca_object=10000");
+    }
+    let fake = Fake::new("rdma-part", Mode::V1, &[Controller::Rdma], &[("rdma.max", "")]);
+    fake.set(r#"{"rdma":{"a":{"hcaObjects":7}}}"#).unwrap();
+    assert_eq!(fake.read("rdma.max"), "a hca_object=7");
+}
+
+#[test]
+fn v1_leaf_weights() {
+    let files = [("blkio.leaf_weight", ""), ("blkio.leaf_weight_device", "")];
+    let fake = Fake::new("leaf", Mode::V1, &[Controller::Blkio], &files);
+    fake.set(
+        r#"{"blockIO":{"leafWeight":20,"weightDevice":[{"major":8,"minor":1,"leafWeight":30}]}}"#,
+    )
+    .unwrap();
+    assert_eq!(fake.read("blkio.leaf_weight"), "20");
+    assert_eq!(fake.read("blkio.leaf_weight_device"), "8:1 30");
+}
+
+#[test]
 fn v2_files() {
     let files = [
         ("cpu.max", ""),

@@ -86,7 +86,8 @@ impl Labels {
     }
 }
 
-fn selinux_is_enabled() -> bool {
+/// Whether the host has SELinux, with a policy.
+pub(crate) fn selinux_is_enabled() -> bool {
     rustix::fs::statfs("/sys/fs/selinux").is_ok_and(|fs| fs.f_type as u64 == SELINUX_MAGIC)
 }
 

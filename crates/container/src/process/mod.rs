@@ -28,6 +28,7 @@ use crate::spawn::{close_others, outlive_parent};
 use crate::spec::{LinuxMemoryPolicy, LinuxPersonality, LinuxSeccomp, Process, Spec};
 use crate::sys;
 
+pub(crate) use self::labels::selinux_is_enabled;
 pub(crate) use self::memory_policy::check_memory_policy_names;
 pub(crate) use self::program::Program;
 pub(crate) use self::rlimit::Rlimit;
