@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rrun_tests::{Bundle, Lab, Process, Snapshot, tool};
+use rrun_tests::{Bundle, Lab, Process, Snapshot, copy_program, tool};
 
 use crate::case::Case;
 
@@ -115,7 +115,7 @@ impl Machine {
     pub(crate) fn new() -> Self {
         let lab = Lab::new();
         lab.sh(SETUP).ok();
-        fs::copy(tool("witness"), lab.folder().join("witness")).expect("copy the witness");
+        copy_program(&tool("witness"), &lab.folder().join("witness"));
         let mut sleep = Command::new("unshare");
         sleep.args(["--net", "--uts", "--ipc", "--cgroup", "--pid", "--fork", "sleep", "infinity"]);
         let holder = lab.spawn(&mut sleep).expect("hold namespaces");
@@ -143,8 +143,6 @@ impl Machine {
         let bundle = self.lab.bundle("b").edit(|spec| *spec = case.spec.clone());
         fs::write(bundle.rootfs("is-the-rootfs"), "").expect("mark of the rootfs");
         let witness = bundle.rootfs("bin/witness");
-        // A copy could be open for writing in a child that another thread starts just now, and so not
-        // be executed.
         fs::hard_link(self.lab.folder().join("witness"), &witness).expect("link the witness");
         chown(&witness, Some(case.owner), Some(case.owner)).expect("chown");
         for folder in ["link-to", "locked", "copied/deep"] {

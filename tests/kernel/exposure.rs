@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
-use rrun_tests::{Lab, runtime};
+use rrun_tests::{Lab, copy_program, runtime};
 use serde_json::json;
 
 fn hash(path: &Path) -> String {
@@ -39,7 +39,7 @@ fn the_binary_cannot_be_written_from_inside() {
     // CVE-2019-5736. A copy is attacked: a runtime that falls must not take the others along.
     let lab = Lab::new();
     let copy = lab.folder().join(runtime().file_name().unwrap());
-    fs::copy(runtime(), &copy).unwrap();
+    copy_program(&runtime(), &copy);
     let before = hash(&copy);
     // The script keeps trying to open what /proc/PID/exe of each process names for writing.
     let attack = "#!/bin/sh\ni=0; while [ $i -lt 400 ]; do i=$((i+1)); for e in /proc/[0-9]*/exe; do \

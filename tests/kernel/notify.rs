@@ -1,6 +1,7 @@
 //! A service manager that waits to hear of readiness: sd_notify(3), through the runtime.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::Command;
@@ -28,6 +29,7 @@ impl Manager {
             // Read without room for a descriptor, the barrier's pipe is closed by the kernel.
             while heard.last().is_none_or(|last| last != "BARRIER=1") {
                 match socket.recv(&mut text) {
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
                     Ok(length) => heard.push(String::from_utf8_lossy(&text[..length]).into_owned()),
                     Err(error) => heard.push(format!("BARRIER=1 did not come: {error}")),
                 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
 
 use serde_json::{Value, json};
 
@@ -139,8 +140,8 @@ pub fn make_rootfs(root: &Path) {
         fs::create_dir_all(root.join(folder)).expect("rootfs folder");
     }
     fs::set_permissions(root.join("tmp"), fs::Permissions::from_mode(0o1777)).expect("chmod");
-    copy(Path::new("/bin/busybox"), &root.join("bin/busybox"));
-    copy(&tool("probe"), &root.join("bin/probe"));
+    copy_program(Path::new("/bin/busybox"), &root.join("bin/busybox"));
+    copy_program(&tool("probe"), &root.join("bin/probe"));
     for applet in APPLETS {
         symlink("busybox", root.join("bin").join(applet)).expect("applet");
     }
@@ -151,13 +152,13 @@ pub fn make_rootfs(root: &Path) {
     fs::write(root.join("www/index.html"), "served by rrun\n").expect("page");
 }
 
-/// A copy of its own: containers are allowed to spoil it.
-fn copy(from: &Path, to: &Path) {
-    let made = fs::copy(from, to);
-    assert!(
-        made.is_ok(),
-        "copy {} to {}: {made:?} (busybox-static is needed)",
-        from.display(),
-        to.display()
-    );
+/// A copy that may be spoilt, made by another program: what this one has open for writing is open in every
+/// child that another thread starts just then, and could not be executed as long (`ETXTBSY`).
+///
+/// # Panics
+/// When it cannot be made; for rootfs busybox-static is needed.
+pub fn copy_program(from: &Path, to: &Path) {
+    let made = Command::new("cp").arg("--").args([from, to]).status();
+    let done = made.as_ref().is_ok_and(ExitStatus::success);
+    assert!(done, "copy {} to {}: {made:?}", from.display(), to.display());
 }

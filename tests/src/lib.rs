@@ -21,7 +21,7 @@ pub mod sys;
 pub mod tty;
 pub mod wire;
 
-pub use bundle::Bundle;
+pub use bundle::{Bundle, copy_program};
 pub use lab::{Lab, LabOptions, Process};
 pub use ran::Ran;
 pub use snapshot::Snapshot;
