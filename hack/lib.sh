@@ -6,6 +6,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 msrv=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$root/Cargo.toml")
 # su(1) without "-" leaves out where ip and nft are.
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+# shellcheck disable=SC2034 # for who sources this
 build_packages=(ca-certificates gcc libc6-dev libseccomp-dev pkg-config)
 
 say() { printf '\n\033[1m== %s\033[0m\n' "$*" >&2; }
@@ -54,7 +55,7 @@ newest() {
 	program=$all/$1/$1
 	if [ ! -x "$program" ]; then
 		need mmdebstrap patchelf >&2 || return 1
-		rm -rf "$all/$1"
+		rm -rf "${all:?}/$1"
 		mkdir -p "$all/$1"
 		say "unpacking $1 of Debian's newest suite"
 		unpack_debian extract sid "$all/$1/root" "$1" || return 1
