@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
-use rrun_tests::{Lab, copy_program, runtime};
+use rrun_tests::{Lab, LabOptions, copy_program, runtime};
 use serde_json::json;
 
 fn hash(path: &Path) -> String {
@@ -106,6 +106,26 @@ fn a_working_folder_by_descriptor_is_no_way_out() {
         assert_ne!(ran.code(), 0, "exec --cwd /proc/self/fd/{n} was taken: {ran}");
     }
     lab.rrun(["delete", "-f", "c"]).ok();
+}
+
+#[test]
+fn a_missing_working_folder_is_made_inside_only() {
+    // As CVE-2024-21626, but what is made would stay even though it is refused to enter it. Of the hybrid
+    // layout the runtime has a group open, by which the image gets at the host.
+    let lab = Lab::with(LabOptions { hybrid: true });
+    let canary = lab.folder().join("canary");
+    fs::create_dir(&canary).unwrap();
+    for n in 3..=40 {
+        let bundle = lab.bundle(&format!("b{n}")).edit(|spec| {
+            spec["process"]["cwd"] = json!("/app/owned");
+        });
+        let up = "../".repeat(16);
+        symlink(format!("/proc/self/fd/{n}/{up}{}", canary.display()), bundle.rootfs("app"))
+            .unwrap();
+        let ran = lab.rrun(["run", "--bundle", bundle.arg(), "c"]);
+        assert_ne!(ran.code(), 0, "{ran}");
+        assert_eq!(fs::read_dir(&canary).unwrap().count(), 0, "made by descriptor {n}: {ran}");
+    }
 }
 
 #[test]

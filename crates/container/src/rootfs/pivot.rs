@@ -13,6 +13,7 @@ use rustix::process::{chdir, chroot, fchdir, pivot_root};
 use super::dev::set_propagation;
 use super::device::verify_null;
 use super::error::{CallError, Cause, RootfsError};
+use super::safe_path::{Leaf, RootDir, file_type};
 use super::{Mounted, RootfsPlan};
 use crate::sys::{MountAttr, mount_setattr};
 
@@ -45,20 +46,23 @@ impl RootfsPlan {
     }
 
     /// As runc does, though the specification does not ask for it: images name working directories
-    /// that they do not have. Inside the rootfs, so that no symbolic link leads out.
+    /// that they do not have. The runtime's descriptors are still open, so that a magic link of procfs in the
+    /// image would lead out of the rootfs (CVE-2024-21626): none is followed.
     fn make_cwd(&self) -> Result<(), CallError> {
-        use std::os::unix::fs::DirBuilderExt;
         if self.cwd.as_os_str().is_empty() {
             return Ok(());
         }
-        std::fs::DirBuilder::new().recursive(true).mode(0o755).create(&self.cwd).map_err(|error| {
-            let errno = match Errno::from_io_error(&error) {
-                // In place of the last component; of one before it the kernel says so itself.
-                Some(Errno::EXIST) => Errno::NOTDIR,
-                errno => errno.unwrap_or(Errno::INVAL),
-            };
-            CallError::new("mkdir", &self.cwd, errno)
-        })
+        let root = RootDir::new(open_root()?, "/".into());
+        let failed = |errno| CallError::new("mkdir", &self.cwd, errno);
+        let found = match root.open_or_create(&self.cwd, Leaf::Directory) {
+            // What is there already needs no making; whether it may be entered is seen by chdir.
+            Err(error) if error.errno() == Errno::LOOP => return Ok(()),
+            found => found.map_err(|error| failed(error.errno()))?,
+        };
+        match file_type(&found)? {
+            FileType::Directory => Ok(()),
+            _ => Err(failed(Errno::NOTDIR)),
+        }
     }
 
     /// Makes read-only what is to be so and had to be written to: tmpfs mounts, `/dev`, the root. Sets the umask.
