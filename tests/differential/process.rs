@@ -182,6 +182,7 @@ fn scheduling(dice: &mut Dice, case: &mut Case) {
         case.spec["process"]["ioPriority"] = json!({"class": class, "priority": dice.below(8)});
     }
     if dice.chance(12) {
-        case.spec["linux"]["personality"] = json!({"domain": dice.one(&["LINUX", "LINUX32"])});
+        let domain = dice.one(&["LINUX", "LINUX32"]);
+        case.spec["linux"]["personality"] = json!({"domain": domain, "flags": ["OF_NO_KIND"]});
     }
 }

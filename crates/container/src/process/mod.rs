@@ -147,7 +147,7 @@ impl ProcessPlan {
                     .as_ref()
                     .map(schedule::io_priority)
                     .transpose()?,
-                personality: around.personality.map(schedule::personality).transpose()?,
+                personality: around.personality.map(schedule::personality),
                 memory_policy: around.memory_policy.map(MemoryPolicy::new).transpose()?,
                 cpus_limited: around.cpus_limited,
             },

@@ -84,16 +84,17 @@ pub(crate) fn io_priority(spec: &LinuxIOPriority) -> Result<i32> {
     Ok((class << 13) | priority as i32)
 }
 
-/// `linux.personality` as personality(2) wants it.
-pub(crate) fn personality(spec: &LinuxPersonality) -> Result<nix::sys::personality::Persona> {
+/// `linux.personality` as personality(2) wants it. Its flags mean nothing: the specification defines none
+/// (config-linux.md, "Personality").
+pub(crate) fn personality(spec: &LinuxPersonality) -> nix::sys::personality::Persona {
     use nix::sys::personality::Persona;
-    if spec.flags().as_ref().is_some_and(|flags| !flags.is_empty()) {
-        return Err(Error::config("linux.personality.flags", "no flags are supported"));
+    if let Some(flags) = spec.flags().as_ref().filter(|flags| !flags.is_empty()) {
+        tracing::warn!("linux.personality.flags is ignored, no flag is defined: {flags:?}");
     }
-    Ok(match spec.domain() {
+    match spec.domain() {
         LinuxPersonalityDomain::PerLinux => Persona::empty(),
         LinuxPersonalityDomain::PerLinux32 => Persona::from_bits_retain(0x0008),
-    })
+    }
 }
 
 /// A CPU list such as `0-3,7` as the bit mask of sched_setaffinity(2).
