@@ -1,13 +1,14 @@
 //! Checkpoint and restore through CRIU, with the network that rrun made.
 
 use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use rrun_tests::skip::{Need, can};
 use rrun_tests::wire::{From, HOST, OTHER};
-use rrun_tests::{Bundle, Lab, Process, Snapshot, eventually};
+use rrun_tests::{Bundle, Lab, Process, Snapshot, eventually, spec};
 use serde_json::{Value, json};
 
 use crate::network::{address, remove};
@@ -266,5 +267,85 @@ fn a_restore_killed_half_way_is_deleted_and_the_rootfs_is_not() {
     restore.wait().unwrap();
     lab.rrun(["delete", "--force", "web"]).ok();
     assert!(bundle.rootfs("/bin/busybox").exists());
+    lab.assert_back_to(&before);
+}
+
+/// Where the images of a container of this bundle are, which has no network of rrun's.
+fn foreign(lab: &Lab, bundle: &Bundle) -> PathBuf {
+    run(lab, bundle, "web", &[]);
+    let images = images(lab);
+    lab.rrun(["checkpoint", "--image-path", &images, "web"]).ok();
+    images.into()
+}
+
+fn sleeping(lab: &Lab, name: &str) -> Bundle {
+    lab.bundle(name).args(["sleep", "1000"])
+}
+
+#[test]
+fn images_lead_into_no_namespace_that_the_config_does_not_name() {
+    let Some(lab) = lab("images_lead_into_no_namespace_that_the_config_does_not_name") else {
+        return;
+    };
+    let before = warmed(&lab);
+    for kind in ["uts", "ipc"] {
+        let bundle = sleeping(&lab, kind).edit(|spec| {
+            spec::share(spec, kind);
+            spec["hostname"] = Value::Null;
+        });
+        let images = foreign(&lab, &bundle);
+        let bundle = bundle.edit(|spec| {
+            spec::push(&mut spec["linux"]["namespaces"], json!({"type": kind}));
+        });
+        let from = images.to_str().unwrap();
+        let restore = ["restore", "-d", "--image-path", from, "--bundle", bundle.arg(), "web"];
+        lab.rrun(restore).refused(1, &[&format!("no {kind} namespace of its own")]);
+        lab.assert_back_to(&before);
+    }
+    let bundle = sleeping(&lab, "web");
+    let images = foreign(&lab, &bundle);
+    let from = images.to_str().unwrap();
+    let restore = ["restore", "-d", "--image-path", from, "--bundle", bundle.arg(), "web"];
+    for (mode, way_out) in [
+        ("host", "the network namespace of config.json must be left out"),
+        ("ns:/proc/1/ns/net", "must have the path /proc/1/ns/net"),
+        ("container:db", "--net=container:db cannot be restored"),
+    ] {
+        let kept = json!({"version": 1, "mode": mode}).to_string();
+        std::fs::write(images.join("rrun-network.json"), kept).unwrap();
+        lab.rrun(restore).refused(1, &["the network of the checkpoint cannot be had", way_out]);
+    }
+    lab.assert_back_to(&before);
+}
+
+#[test]
+fn a_terminal_that_the_images_lack_is_an_error() {
+    let Some(lab) = lab("a_terminal_that_the_images_lack_is_an_error") else { return };
+    let before = warmed(&lab);
+    let bundle = sleeping(&lab, "web");
+    let images = foreign(&lab, &bundle);
+    let bundle = bundle.edit(|spec| spec["process"]["terminal"] = json!(true));
+    let from = images.to_str().unwrap();
+    let restore = ["restore", "--image-path", from, "--bundle", bundle.arg(), "web"];
+    lab.rrun(restore).refused(1, &["process.terminal", "the checkpoint has no terminal"]);
+    lab.assert_back_to(&before);
+}
+
+#[test]
+fn criu_s_log_is_not_written_through_a_link() {
+    let Some(lab) = lab("criu_s_log_is_not_written_through_a_link") else { return };
+    let before = warmed(&lab);
+    let bundle = sleeping(&lab, "web");
+    let images = foreign(&lab, &bundle);
+    let canary = lab.folder().join("canary");
+    std::fs::write(&canary, "host's").unwrap();
+    for name in ["restore.log", "stats-restore"] {
+        let _ = std::fs::remove_file(images.join(name));
+        std::os::unix::fs::symlink(&canary, images.join(name)).unwrap();
+    }
+    let from = images.to_str().unwrap();
+    quietly(&lab, &["restore", "-d", "--image-path", from, "--bundle", bundle.arg(), "web"]);
+    assert_eq!(std::fs::read_to_string(&canary).unwrap(), "host's");
+    remove(&lab, &["web"]);
     lab.assert_back_to(&before);
 }

@@ -74,17 +74,36 @@ impl ConsoleEnd {
         }
     }
 
-    /// In the parent of a relay: the master of the pty, sized and set as the caller's terminal needs
-    /// it, before anything is written to it. None where it went to a socket.
+    /// In the parent of a relay: the master that the child sent. None where it went to a socket.
     pub(crate) fn receive(&self) -> Result<Option<OwnedFd>> {
         let Self::Relay(_, ours) = self else { return Ok(None) };
-        let master = channel::receive_fd(ours.as_fd()).call(|| "receive the console".to_owned())?;
-        if let Some(master) = &master {
-            pass_line_feeds(master.as_fd())?;
-            copy_size(master.as_fd());
-        }
-        Ok(master)
+        channel::receive_fd(ours.as_fd())
+            .call(|| "receive the console".to_owned())?
+            .map(for_relay)
+            .transpose()
     }
+
+    /// Where the parent itself has the master: it is returned for a relay, or goes to the socket as `name`.
+    pub(crate) fn hand_over(&self, name: &str, master: OwnedFd) -> Result<Option<OwnedFd>> {
+        match self {
+            Self::Relay(..) => for_relay(master).map(Some),
+            Self::Socket(socket) => {
+                send_master(socket.as_fd(), name, master.as_fd()).map(|()| None)
+            }
+        }
+    }
+}
+
+/// The master, sized and set as the caller's terminal needs it, before anything is written to it.
+fn for_relay(master: OwnedFd) -> Result<OwnedFd> {
+    pass_line_feeds(master.as_fd())?;
+    copy_size(master.as_fd());
+    Ok(master)
+}
+
+fn send_master(console: BorrowedFd<'_>, name: &str, master: BorrowedFd<'_>) -> Result<()> {
+    channel::send_fds(console, name.as_bytes(), &[master])
+        .call(|| "send console to its socket".to_owned())
 }
 
 /// Whether the listener may still be on its way: no socket yet, or one that nobody listens on yet.
@@ -105,8 +124,7 @@ pub(crate) fn open_pty(console: BorrowedFd<'_>, (rows, columns): (u16, u16)) -> 
         rustix::termios::tcsetwinsize(&master, size)
             .call(|| format!("resize console to {rows}x{columns}"))?;
     }
-    channel::send_fds(console, PTMX.as_bytes(), &[master.as_fd()])
-        .call(|| "send console to its socket".to_owned())?;
+    send_master(console, PTMX, master.as_fd())?;
     Ok(slave)
 }
 

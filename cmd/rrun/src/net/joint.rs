@@ -12,7 +12,7 @@ use netplan::{NetPlan, NetworkMode};
 use network::{Host, Init, Kept, Names, NamesFile, Owner, Record, Request};
 
 use super::args::{NetworkArgs, Wanted};
-use super::spec::{Namespace, mount_names, set_hostname, set_namespace};
+use super::spec::{Namespace, mount_names, namespace, set_hostname, set_namespace};
 use super::{config, home};
 
 /// The network of one container: what is asked for it, if rrun is asked, and how it is taken away again.
@@ -70,7 +70,7 @@ impl Joint {
     }
 
     /// The network of a container that is to be restored: the one that the checkpoint kept, if there is one,
-    /// with the same address and ports or not at all.
+    /// with the same address and ports or not at all, and only where config.json grants it.
     pub(crate) fn for_restore(
         root: &StateRoot,
         restore: &mut RestoreRequest,
@@ -92,6 +92,7 @@ impl Joint {
         };
         let context = "the network of the checkpoint cannot be had";
         let spec = &mut restore.bundle.spec;
+        granted(&wanted.mode, namespace(spec)).context(context)?;
         let request = fit(wanted, root, &restore.id, spec).context(context)?;
         host.preflight(restore.id.as_str(), &request).context(context)?;
         Ok(Self { host, request: Some(request), dry_run: None })
@@ -101,6 +102,21 @@ impl Joint {
     pub(crate) fn dry_run(&self) -> Option<String> {
         self.dry_run.as_ref().map(ToString::to_string)
     }
+}
+
+/// That the spec allows a network which images ask for: they may be from anywhere, so they must not lead a container
+/// into a namespace of the host's that the spec does not name, nor out of one that it names.
+fn granted(mode: &NetworkMode, spec: Namespace) -> anyhow::Result<()> {
+    let way_out = match (mode, spec) {
+        (NetworkMode::Bridge(_) | NetworkMode::None, Namespace::New | Namespace::Host)
+        | (NetworkMode::Host, Namespace::Host) => return Ok(()),
+        (NetworkMode::Namespace(path), Namespace::Join(joined)) if *path == joined => return Ok(()),
+        (NetworkMode::Bridge(_) | NetworkMode::None, _) => "must not have a path".to_owned(),
+        (NetworkMode::Host, _) => "must be left out".to_owned(),
+        (NetworkMode::Namespace(path), _) => format!("must have the path {}", path.display()),
+        (NetworkMode::Container(_), _) => bail!("--net={mode} cannot be restored"),
+    };
+    bail!("it is --net={mode}, for which the network namespace of config.json {way_out}")
 }
 
 /// Makes the spec and the network fit each other.

@@ -16,6 +16,19 @@ pub(super) enum Namespace {
     Join(PathBuf),
 }
 
+/// Which network namespace the spec says.
+pub(super) fn namespace(spec: &Spec) -> Namespace {
+    let namespaces = spec.linux().as_ref().and_then(|linux| linux.namespaces().as_deref());
+    let mut all = namespaces.unwrap_or_default().iter();
+    match all.find(|entry| entry.typ() == LinuxNamespaceType::Network) {
+        None => Namespace::Host,
+        Some(entry) => match entry.path().as_ref().filter(|path| !path.as_os_str().is_empty()) {
+            None => Namespace::New,
+            Some(path) => Namespace::Join(path.clone()),
+        },
+    }
+}
+
 /// Sets the network namespace, whatever the spec said.
 pub(super) fn set_namespace(spec: &mut Spec, namespace: &Namespace) {
     let linux = spec.linux_mut().get_or_insert_with(Linux::default);
@@ -81,11 +94,14 @@ mod tests {
         let at = before.iter().position(|(kind, _)| *kind == LinuxNamespaceType::Network).unwrap();
         let path = PathBuf::from("/proc/1/ns/net");
         set_namespace(&mut spec, &Namespace::Join(path.clone()));
-        assert_eq!(networks(&spec)[at], (LinuxNamespaceType::Network, Some(path)));
+        assert_eq!(networks(&spec)[at], (LinuxNamespaceType::Network, Some(path.clone())));
+        assert_eq!(namespace(&spec), Namespace::Join(path));
         set_namespace(&mut spec, &Namespace::New);
         assert_eq!(networks(&spec), before);
+        assert_eq!(namespace(&spec), Namespace::New);
         set_namespace(&mut spec, &Namespace::Host);
         assert_eq!(networks(&spec).len(), before.len() - 1);
+        assert_eq!(namespace(&spec), Namespace::Host);
         set_namespace(&mut spec, &Namespace::New);
         assert_eq!(networks(&spec).last(), Some(&(LinuxNamespaceType::Network, None)));
 

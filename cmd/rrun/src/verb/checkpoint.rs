@@ -185,7 +185,8 @@ mod tests {
     #[test]
     fn a_page_server_has_an_address_and_a_port() {
         let of = |text| page_server(Some(text)).map_err(|error| error.to_string());
-        let server = |address: &str| Some(PageServer { address: address.to_owned(), port: 27 });
+        let port = std::num::NonZeroU16::new(27).unwrap();
+        let server = |address: &str| Some(PageServer { address: address.to_owned(), port });
         assert_eq!(page_server(None).unwrap(), None);
         assert_eq!(of(""), Ok(None));
         assert_eq!(of("0.0.0.0:27"), Ok(server("0.0.0.0")));
@@ -193,7 +194,9 @@ mod tests {
         for wrong in ["x", ":27", "x:", "::1:27", "[::1:27", "[]:27"] {
             assert!(of(wrong).unwrap_err().starts_with("Use --page-server"), "{wrong}");
         }
-        assert_eq!(of("x:y").unwrap_err(), "Invalid port number");
+        for wrong in ["x:y", "x:0", "x:-1", "x:65536"] {
+            assert_eq!(of(wrong).unwrap_err(), "Invalid port number");
+        }
     }
 
     #[test]

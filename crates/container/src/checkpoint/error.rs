@@ -92,12 +92,24 @@ pub enum CriuError {
     /// The socket failed.
     #[error("criu socket: {0}: {1}")]
     Socket(&'static str, Errno),
-    /// The restored container is in the runtime's own network.
-    #[error("the restored process {0} has no network namespace of its own")]
-    NoNetworkNamespace(i32),
+    /// The restored container is in a namespace of the host's.
+    #[error(
+        "the restored process {pid} has no {kind} namespace of its own, as config.json asks for"
+    )]
+    NoNewNamespace {
+        /// Its init.
+        pid: i32,
+        /// The kernel's name for the kind (namespaces(7)).
+        kind: &'static str,
+    },
     /// CRIU restored a terminal for which there is no place to go.
     #[error("the checkpoint has a terminal: process.terminal of config.json must be true")]
     NoConsole,
+    /// There is none in the images, though one is asked for.
+    #[error(
+        "process.terminal of config.json is true, but the checkpoint has no terminal: it must be false"
+    )]
+    NoTerminal,
     /// CRIU has written down why.
     #[error("{failure}, log file: {}", path.display())]
     Logged {
@@ -106,4 +118,12 @@ pub enum CriuError {
         /// CRIU's log.
         path: PathBuf,
     },
+}
+
+impl CriuError {
+    /// Whether it happened in CRIU, whose log then says more.
+    pub(super) fn is_in_log(&self) -> bool {
+        use CriuError::{Closed, Ended, Failed, Response, Socket};
+        matches!(self, Failed { .. } | Ended(_) | Response(_) | Closed | Socket(..))
+    }
 }

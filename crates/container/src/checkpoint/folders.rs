@@ -28,17 +28,23 @@ impl Folder {
         let file = File::open(path).call(|| format!("open {}", path.display()))?;
         Ok(Self { path: path.to_owned(), file })
     }
+
+    /// Removes what CRIU is going to write anew: it would follow a link, and images may be from anywhere.
+    fn clear(&self, name: &str) -> Result<()> {
+        match rustix::fs::unlinkat(&self.file, name, rustix::fs::AtFlags::empty()) {
+            Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
+            failed => failed.call(|| format!("unlink {}", self.path.join(name).display())),
+        }
+    }
 }
 
 impl Folders {
-    /// For a checkpoint: the folders are made where they are missing; a container can be checkpointed more
-    /// than once.
+    /// For a checkpoint.
     pub(super) fn for_dump(options: &CriuOptions) -> Result<Self> {
         if options.images.as_os_str().is_empty() {
             return Err(CriuError::NoImages("save").into());
         }
-        make(&options.images)?;
-        Self::open(options, "dump.log")
+        Self::open(options, "dump")
     }
 
     /// For a restore.
@@ -46,10 +52,10 @@ impl Folders {
         if options.images.as_os_str().is_empty() {
             return Err(CriuError::NoImages("restore").into());
         }
-        Self::open(options, "restore.log")
+        Self::open(options, "restore")
     }
 
-    fn open(options: &CriuOptions, log: &str) -> Result<Self> {
+    fn open(options: &CriuOptions, action: &str) -> Result<Self> {
         let images = Folder::open(&options.images)?;
         let work = match &options.work {
             Some(path) => {
@@ -58,8 +64,12 @@ impl Folders {
             }
             None => None,
         };
-        let folder = options.work.as_ref().unwrap_or(&options.images);
-        Ok(Self { images, work, log: folder.join(log) })
+        let writes = work.as_ref().unwrap_or(&images);
+        let log = format!("{action}.log");
+        writes.clear(&log)?;
+        writes.clear(&format!("stats-{action}"))?;
+        let log = writes.path.join(log);
+        Ok(Self { images, work, log })
     }
 
     pub(super) fn images(&self) -> RawFd {
@@ -102,7 +112,7 @@ impl Folders {
     }
 }
 
-/// Images hold the memory of the container: nobody else may read them.
+/// What CRIU writes tells of the container: nobody else may read it. There may have been a checkpoint before.
 fn make(path: &Path) -> Result<()> {
     match fs::DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {

@@ -14,7 +14,7 @@ use crate::spec::Spec;
 /// The caller's options, those of runc's `checkpoint` and `restore`.
 #[derive(Debug, Clone, Default)]
 pub struct CriuOptions {
-    /// Where the images are.
+    /// The folder of the images, which is there.
     pub images: PathBuf,
     /// Where CRIU works and writes its log; where the images are, if not given.
     pub work: Option<PathBuf>,
@@ -60,7 +60,7 @@ pub struct PageServer {
     /// Its address.
     pub address: String,
     /// Its TCP port.
-    pub port: i32,
+    pub port: std::num::NonZeroU16,
 }
 
 /// What CRIU does about cgroups (`--manage-cgroups` in criu(8)).
@@ -114,7 +114,7 @@ impl CriuOptions {
     pub(super) fn dump(&self, folders: &Folders, spec: &Spec, root: String, pid: i32) -> Criu_opts {
         let ps = self.page_server.clone().map(|server| Criu_page_server_info {
             address: Some(server.address),
-            port: Some(server.port),
+            port: Some(server.port.get().into()),
             ..Default::default()
         });
         Criu_opts {

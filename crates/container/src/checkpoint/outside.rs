@@ -40,7 +40,7 @@ pub(super) fn joined(spec: &Spec) -> impl Iterator<Item = (LinuxNamespaceType, &
 }
 
 /// The kernel's name for a kind of namespace, which is CRIU's too (namespaces(7)).
-fn kernel_name(kind: LinuxNamespaceType) -> &'static str {
+pub(super) fn kernel_name(kind: LinuxNamespaceType) -> &'static str {
     match kind {
         LinuxNamespaceType::Mount => "mnt",
         LinuxNamespaceType::Network => "net",

@@ -10,6 +10,7 @@ use rust_criu::rust_criu_protobuf::rpc::{Criu_notify, Criu_opts, Criu_req_type};
 
 use super::folders::Folders;
 use super::options::mount_map;
+use super::outside::kernel_name;
 use super::swrk::{self, Launch, Swrk};
 use super::{CriuError, CriuOptions, outside};
 use crate::base::{Base, BaseRequest};
@@ -19,18 +20,22 @@ use crate::foreground::Signals;
 use crate::held::Held;
 use crate::hook_state::HookState;
 use crate::hooks::{self, HookKind, HookPlace};
-use crate::namespaces::Namespaces;
+use crate::namespaces::{Namespaces, clone_flag};
 use crate::rootfs::RootfsPlan;
+use crate::spec::LinuxNamespaceType;
 use crate::state::ProcessStat;
 use crate::store::Claim;
 use crate::terminal::ConsoleEnd;
 use crate::{
     Bundle, Container, ContainerId, Created, InitNamespaces, Network, Notify, StateRoot, Status,
-    Stdio, channel, rtnetlink, validate,
+    Stdio, rtnetlink, validate,
 };
 
 /// The first CRIU that can change a security label.
 const CHANGES_LABELS: u32 = 3_16_00;
+
+/// CRIU's notification with the master of a pty that was open outside of the container.
+const ORPHAN_PTY: &str = "orphan-pts-master";
 
 /// What a container is restored from.
 #[derive(Debug)]
@@ -189,26 +194,26 @@ fn make(
     plan.held.set_limits()?;
     criu.cg_root = outside::cgroup_roots(swrk.pid())?;
 
-    let mut restoring = Restoring { plan, claim, request, network, pidfd: None };
+    let mut restoring =
+        Restoring { plan, claim, request, network, criu: swrk.pid(), pidfd: None, console: None };
     let asked = swrk.request(&swrk::request(Criu_req_type::RESTORE, criu), &mut |notify, fd| {
         restoring.notified(notify, fd)
     });
-    let pidfd = restoring.pidfd.take();
+    let Restoring { pidfd, console, .. } = restoring;
     asked.map_err(|error| explain(&folders, error))?;
     swrk.end(false).map_err(|error| folders.explain(error))?;
     let pidfd = pidfd.ok_or_else(|| CriuError::Response("no post-restore".to_owned()))?;
 
     write_pid_file(request.pid_file.as_deref(), plan.held.state.pid)?;
-    let console = plan.console.as_ref().map(ConsoleEnd::receive).transpose()?.flatten();
     claim.finish()?;
-    Ok((pidfd, console))
+    Ok((pidfd, console.flatten()))
 }
 
-/// CRIU explains what failed in CRIU.
+/// CRIU's log explains what failed in CRIU, and nothing that was refused here.
 fn explain(folders: &Folders, error: Error) -> Error {
-    match error {
-        Error::Criu(_) => folders.explain(error),
-        own => own,
+    match &error {
+        Error::Criu(of_criu) if of_criu.is_in_log() => folders.explain(error),
+        _ => error,
     }
 }
 
@@ -240,7 +245,11 @@ struct Restoring<'a> {
     claim: &'a Claim,
     request: &'a RestoreRequest,
     network: &'a mut dyn Network,
+    /// CRIU's pid.
+    criu: i32,
     pidfd: Option<OwnedFd>,
+    /// The container's terminal is restored; in the foreground its master is here.
+    console: Option<Option<OwnedFd>>,
 }
 
 impl Restoring<'_> {
@@ -251,9 +260,13 @@ impl Restoring<'_> {
                 self.attach_network()?;
                 self.run_hooks()
             }
-            "orphan-pts-master" => self.pass_console(fd),
+            ORPHAN_PTY => self.pass_console(fd),
             "post-restore" => {
                 self.found(notify.pid())?;
+                self.check_isolated()?;
+                if self.plan.console.is_some() && self.console.is_none() {
+                    return Err(CriuError::NoTerminal.into());
+                }
                 self.plan.held.forbid_devices_late()
             }
             _ => Ok(()),
@@ -282,7 +295,7 @@ impl Restoring<'_> {
             None => {
                 own = open_netns(pid)?;
                 if self.plan.namespaces.new.contains(CloneFlags::CLONE_NEWNET) {
-                    check_new(&own, pid)?;
+                    check_new(pid, LinuxNamespaceType::Network, self.criu)?;
                     rtnetlink::loopback_up(own.as_fd()).call(|| "set link lo up".to_owned())?;
                 }
                 own.as_fd()
@@ -298,6 +311,16 @@ impl Restoring<'_> {
         self.network.attach(&init).map_err(Error::Network)
     }
 
+    /// That the container has what config.json promises. Of the namespaces of cgroups and time no isolation hangs, and
+    /// with `--manage-cgroups-mode ignore` CRIU makes none of cgroups.
+    fn check_isolated(&self) -> Result<()> {
+        use LinuxNamespaceType::{Ipc, Mount, Network, Pid, User, Uts};
+        [Ipc, Mount, Network, Pid, User, Uts]
+            .into_iter()
+            .filter(|kind| self.plan.namespaces.new.contains(clone_flag(*kind)))
+            .try_for_each(|kind| check_new(self.plan.held.state.pid, kind, self.criu))
+    }
+
     /// Those that the runtime's namespace has. createContainer and startContainer hooks belong to a process of
     /// the runtime in the container, of which there is none.
     fn run_hooks(&self) -> Result<()> {
@@ -311,12 +334,12 @@ impl Restoring<'_> {
     }
 
     /// The master of the container's pty was open outside: it goes where `create` would have sent it.
-    fn pass_console(&self, master: Option<OwnedFd>) -> Result<()> {
+    fn pass_console(&mut self, master: Option<OwnedFd>) -> Result<()> {
         let console = self.plan.console.as_ref().ok_or(CriuError::NoConsole)?;
-        let master = master
-            .ok_or_else(|| CriuError::Response("orphan-pts-master without one".to_owned()))?;
-        channel::send_fds(console.child_end(), b"orphan-pts-master", &[master.as_fd()])
-            .call(|| "send console to its socket".to_owned())
+        let master =
+            master.ok_or_else(|| CriuError::Response(format!("{ORPHAN_PTY} without one")))?;
+        self.console = Some(console.hand_over(ORPHAN_PTY, master)?);
+        Ok(())
     }
 }
 
@@ -325,13 +348,18 @@ fn open_netns(pid: i32) -> Result<File> {
     File::open(&path).call(|| format!("open {path}"))
 }
 
-/// That nobody's network is changed but the container's.
-fn check_new(netns: &File, pid: i32) -> Result<()> {
-    let path = "/proc/self/ns/net";
-    let own = std::fs::metadata(path).call(|| format!("stat {path}"))?.ino();
-    let new = netns.metadata().call(|| format!("stat /proc/{pid}/ns/net"))?.ino();
-    match own == new {
-        true => Err(CriuError::NoNetworkNamespace(pid).into()),
+/// That the process is in none of the namespaces of this kind that the runtime and CRIU are in: what is written of
+/// them in images is believed no more than the container is (images may be from anywhere).
+fn check_new(pid: i32, kind: LinuxNamespaceType, criu: i32) -> Result<()> {
+    let name = kernel_name(kind);
+    let inode = |pid: i32| {
+        let path = format!("/proc/{pid}/ns/{name}");
+        std::fs::metadata(&path).map(|namespace| namespace.ino()).call(|| format!("stat {path}"))
+    };
+    let own = std::process::id().cast_signed();
+    let new = inode(pid)?;
+    match new == inode(own)? || new == inode(criu)? {
+        true => Err(CriuError::NoNewNamespace { pid, kind: name }.into()),
         false => Ok(()),
     }
 }

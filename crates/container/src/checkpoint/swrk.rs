@@ -79,7 +79,8 @@ impl Swrk {
         match ours.receive() {
             // Executing the program closed the other end.
             Err(ChannelError::Closed) => {
-                swrk.socket = socket?;
+                let none = || CriuError::Start("criu: no socket to talk to it".to_owned());
+                swrk.socket = Some(socket?.ok_or_else(none)?);
                 Ok(swrk)
             }
             Err(ChannelError::Failed(text)) => Err(CriuError::Start(text).into()),
