@@ -88,7 +88,7 @@ pub fn create(
     let mut plan = Plan::new(root, &request)?;
     let claim = root.claim(&request.id)?;
     if let Err(error) = stake(&mut plan, &claim, &request.bundle.spec) {
-        plan.held.give_up(claim)?;
+        plan.held.give_up(claim);
         return Err(error);
     }
     let dir = claim.dir.clone();

@@ -122,7 +122,6 @@ pub enum Error {
     Channel(#[from] ChannelError),
 }
 
-/// An error with its causes, as one line.
 /// Why an operation is not possible now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StatusError {

@@ -56,13 +56,14 @@ impl Held {
         self.state.write(dir)
     }
 
-    /// After [`Held::take`] failed: nothing but the claim and the groups can be there.
-    pub(crate) fn give_up(&mut self, claim: Claim) -> Result<()> {
+    /// After [`Held::take`] failed: nothing but the claim and the groups can be there. The first error is the one to
+    /// tell; what cannot be cleaned up is said beside it.
+    pub(crate) fn give_up(&mut self, claim: Claim) {
         self.cgroup.undo_create();
-        claim.remove()
+        say_left(claim.remove());
     }
 
-    /// After a later failure. The first error is the one to tell; what cannot be cleaned up is said beside it.
+    /// After a later failure.
     pub(crate) fn undo(
         &mut self,
         root: &StateRoot,
@@ -73,9 +74,7 @@ impl Held {
         let cleaned = root.clean_up(id, claim, network);
         // With the levels above the container's own.
         self.cgroup.undo_create();
-        if let Err(left) = cleaned {
-            tracing::warn!("cleaning up after a failure: {left}");
-        }
+        say_left(cleaned);
     }
 
     /// Whether systemd makes the cgroup, when there is a process for it.
@@ -115,8 +114,8 @@ impl Held {
         self.state.intel_rdt.iter().try_for_each(|group| group.add(pid))
     }
 
-    /// Puts the waiting first process into its unit. Only now are unit and cgroup the container's: who finds
-    /// them in the state may kill what is in them. Nothing without a unit.
+    /// Puts the waiting first process into its unit. Once that is there, unit and cgroup are the container's: who
+    /// finds them in the state may kill what is in them. Nothing without a unit.
     pub(crate) fn start_unit(&mut self, pid: i32, dir: &Path) -> Result<()> {
         if !self.is_unit() {
             return Ok(());
@@ -125,6 +124,7 @@ impl Held {
         self.state.cgroup_paths = self.cgroup.paths();
         self.state.systemd_unit = self.cgroup.unit().cloned();
         self.state.write(dir)?;
+        self.cgroup.complete_unit(pid, &self.resources).map_err(Error::ApplyCgroup)?;
         self.forbid_devices_early()
     }
 
@@ -145,6 +145,12 @@ impl Held {
     /// Whether [`Held::forbid_devices_late`] has something to do.
     pub(crate) fn waits_for_mounts(&self) -> bool {
         self.devices_late
+    }
+}
+
+fn say_left(cleaned: Result<()>) {
+    if let Err(left) = cleaned {
+        tracing::warn!("cleaning up after a failure: {left}");
     }
 }
 

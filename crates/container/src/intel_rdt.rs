@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, OsError, Result};
 use crate::spec::LinuxIntelRdt;
+pub(crate) use schemata::validate;
 
 /// The mounted resctrl file system of this host.
 #[derive(Debug)]
@@ -73,7 +74,7 @@ impl Group {
                 "intelRdt.memBwSchema is specified in config, but Intel RDT/MBA is not enabled",
             );
         }
-        schemata::validate(rdt)?;
+        validate(rdt)?;
         let root = resctrl.root;
         let clos = filled(rdt.clos_id());
         let dir = match clos {

@@ -88,6 +88,8 @@ impl Readiness {
         };
         // A socket address has 108 bytes (unix(7)): too few for a state root that lies deep.
         let short = format!("/proc/self/fd/{}/{SOCKET}", dir.as_raw_fd());
+        // Of a start that did not come to its end; another one is waited for by nobody either.
+        let _ = std::fs::remove_file(&short);
         let socket = UnixDatagram::bind(&short)
             .and_then(|socket| {
                 std::fs::set_permissions(&short, Permissions::from_mode(0o777)).map(|()| socket)

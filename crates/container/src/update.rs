@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::held::write_config;
-use crate::intel_rdt::Resctrl;
+use crate::intel_rdt::{self, Resctrl};
 use crate::spec::{
     Linux, LinuxBlockIo, LinuxCpu, LinuxIntelRdt, LinuxMemory, LinuxNetwork, LinuxResources,
 };
@@ -90,6 +90,7 @@ impl RdtSchemas {
         };
         rdt.set_l3_cache_schema(l3_cache.or(rdt.l3_cache_schema().clone()));
         rdt.set_mem_bw_schema(mem_bw.or(rdt.mem_bw_schema().clone()));
+        intel_rdt::validate(&rdt)?;
         Ok(Some(rdt))
     }
 }

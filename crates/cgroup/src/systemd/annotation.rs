@@ -12,9 +12,12 @@ use std::str::Chars;
 use super::value::{Property, Value};
 use crate::error::{Error, Result};
 
+const TOO_LONG: &str = "its type is too long";
 const PREFIX: &str = "org.systemd.property.";
 /// Deeper nesting than the bus allows (D-Bus Specification, "Valid Signatures").
 const MAX_DEPTH: u8 = 32;
+/// The longest signature that the bus allows, in bytes (D-Bus Specification, "Valid Signatures").
+const MAX_SIGNATURE: usize = 255;
 
 /// The properties that annotations ask for, in the order of their names.
 ///
@@ -91,10 +94,14 @@ enum Node {
 fn parse(text: &str) -> Parsed<Value> {
     let mut parser = Parser { text: text.chars().peekable(), depth: 0 };
     let node = parser.node()?;
-    match parser.next() {
-        None => node.value(&node.infer()?),
-        Some(rest) => Err(format!("unexpected {rest:?}")),
+    if let Some(rest) = parser.next() {
+        return Err(format!("unexpected {rest:?}"));
     }
+    let signature = node.infer()?;
+    if signature.len() > MAX_SIGNATURE {
+        return Err(TOO_LONG.to_owned());
+    }
+    node.value(&signature)
 }
 
 struct Parser<'a> {
@@ -150,6 +157,9 @@ impl Parser<'_> {
             '@' => {
                 self.next();
                 let signature = self.take_while(|c| !c.is_whitespace());
+                if signature.len() > MAX_SIGNATURE {
+                    return Err(TOO_LONG.to_owned());
+                }
                 self.typed(signature)
             }
             c if c.is_ascii_digit() || c == '+' || c == '-' => Ok(Node::Number(
@@ -321,13 +331,13 @@ impl Node {
                 Ok(Value::Variant(Box::new(node.value(&node.infer()?)?)))
             }
             Self::Array(items) => {
-                let element = signature.strip_prefix('a').filter(|element| is_type(element));
+                let element = signature.strip_prefix('a').filter(|_| is_type(signature));
                 let element = element.ok_or_else(mismatch)?;
                 let values = items.iter().map(|item| item.value(element));
                 Ok(Value::Array(element.to_owned(), values.collect::<Parsed<_>>()?))
             }
             Self::Dictionary(entries) => {
-                let element = signature.strip_prefix('a').filter(|element| is_type(element));
+                let element = signature.strip_prefix('a').filter(|_| is_type(signature));
                 let inner = element.and_then(|entry| entry.strip_prefix('{')?.strip_suffix('}'));
                 let (key, value) =
                     inner.and_then(|e| e.split_at_checked(1)).ok_or_else(mismatch)?;
@@ -342,7 +352,7 @@ impl Node {
     }
 }
 
-/// Whether a signature is that of one whole type that a value can be written for.
+/// Whether a signature is that of one whole type that a value can be written for. A dictionary's entry is none.
 fn is_type(signature: &str) -> bool {
     match signature.as_bytes() {
         [kind] => b"ybnqiuxtdsogv".contains(kind),
@@ -350,7 +360,6 @@ fn is_type(signature: &str) -> bool {
             .get(2..signature.len() - 1)
             .and_then(|inner| inner.split_at_checked(1))
             .is_some_and(|(key, value)| key != "v" && is_type(key) && is_type(value)),
-        [b'{', _, .., b'}'] => is_type(&format!("a{signature}")),
         [b'a', ..] => signature.get(1..).is_some_and(is_type),
         _ => false,
     }
@@ -450,6 +459,10 @@ mod tests {
             "@(i) 5",
             "objectpath 'x'",
             "@a{vs} {}",
+            "@{si} {}",
+            &format!("@{}i []", "a".repeat(255)),
+            &format!("@{}s{} []", "a{s".repeat(100_000), "}".repeat(100_000)),
+            &format!("<@{}i []>", "a".repeat(255)),
             "08",
             "'\\u12'",
             &deep,

@@ -4,11 +4,13 @@
 //! in which systemd sends them, so one connection serves for both.
 
 use std::io::{ErrorKind, Read, Write};
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::ffi::OsStringExt;
-use std::os::unix::net::{SocketAddr, UnixStream};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, socket};
 
 use super::value::Value;
 use super::wire::{self, Message, Target};
@@ -61,7 +63,7 @@ impl Bus {
         let failed =
             |what: &dyn std::fmt::Display| Error::BusConnect(format!("{}: {what}", place.text));
         let address = place.address.as_ref().ok_or_else(|| failed(&"unsupported address"))?;
-        let stream = UnixStream::connect_addr(address).map_err(|error| failed(&error))?;
+        let stream = connect(address).map_err(|error| failed(&error))?;
         let mut bus =
             Self { stream, serial: 0, name: String::new(), version: None, ended: Vec::new() };
         bus.authenticate().map_err(|error| failed(&error))?;
@@ -78,8 +80,6 @@ impl Bus {
     /// `BEGIN` goes along with it, and the first message only after the answer: a message that
     /// systemd's own socket reads together with `BEGIN` stays there until another one comes.
     fn authenticate(&mut self) -> std::io::Result<()> {
-        self.stream.set_read_timeout(Some(PATIENCE))?;
-        self.stream.set_write_timeout(Some(PATIENCE))?;
         self.stream.write_all(b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n")?;
         loop {
             let line = self.line()?;
@@ -242,6 +242,20 @@ impl Bus {
     }
 }
 
+/// Connects, with a limit to how long that, and each call later, may wait: a listener that does not accept lets
+/// whoever comes wait when its queue is full (connect(2) heeds SO_SNDTIMEO, socket(7)).
+fn connect(address: &UnixAddr) -> std::io::Result<UnixStream> {
+    let socket = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    let stream = UnixStream::from(socket);
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    match nix::sys::socket::connect(stream.as_raw_fd(), address) {
+        Ok(()) => Ok(stream),
+        Err(Errno::EAGAIN) => Err(ErrorKind::TimedOut.into()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
 /// The first number in `252.4-1`, `v245`, `"v245.4-1.fc32"`; 0 when there is none.
 fn version_number(text: &str) -> u32 {
     let text = text.trim_start_matches(['"', 'v']);
@@ -254,7 +268,7 @@ struct Place {
     /// For messages.
     text: String,
     /// `None`: of a kind that is not supported.
-    address: Option<SocketAddr>,
+    address: Option<UnixAddr>,
     /// A bus, not systemd itself.
     is_bus: bool,
 }
@@ -262,11 +276,7 @@ struct Place {
 impl Place {
     fn path(path: impl Into<PathBuf>, is_bus: bool) -> Self {
         let path = path.into();
-        Self {
-            text: path.display().to_string(),
-            address: SocketAddr::from_pathname(&path).ok(),
-            is_bus,
-        }
+        Self { text: path.display().to_string(), address: UnixAddr::new(&path).ok(), is_bus }
     }
 }
 
@@ -309,8 +319,8 @@ fn parse_address(text: &str) -> Place {
         pairs.split(',').filter_map(|pair| pair.split_once('=')).find_map(|(key, value)| {
             let value = unescape(value)?;
             match key {
-                "path" => SocketAddr::from_pathname(std::ffi::OsString::from_vec(value)).ok(),
-                "abstract" => SocketAddr::from_abstract_name(value).ok(),
+                "path" => UnixAddr::new(value.as_slice()).ok(),
+                "abstract" => UnixAddr::new_abstract(&value).ok(),
                 _ => None,
             }
         });

@@ -287,15 +287,25 @@ impl Cgroup {
         }
     }
 
-    /// Starts the container's unit with `pid`, its first process, and puts that into the groups that
-    /// systemd does not know. The process must wait meanwhile. Nothing without a unit.
+    /// Starts the container's unit with `pid`, its first process, which must wait meanwhile. Nothing without a unit.
     ///
     /// # Errors
     ///
-    /// [`Error::StartUnit`] with the cause, [`Error::Path`], [`Error::Threaded`].
-    pub fn start_unit(&mut self, pid: i32, resources: &LinuxResources) -> Result<()> {
+    /// [`Error::StartUnit`] with the cause.
+    pub fn start_unit(&self, pid: i32, resources: &LinuxResources) -> Result<()> {
+        match &self.driver {
+            Driver::Systemd(systemd) => systemd.start(pid, resources),
+            Driver::Cgroupfs => Ok(()),
+        }
+    }
+
+    /// Makes what systemd does not of the groups of a unit that was started, and puts `pid` there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Path`], [`Error::Threaded`], [`Error::AddProcess`].
+    pub fn complete_unit(&mut self, pid: i32, resources: &LinuxResources) -> Result<()> {
         let Driver::Systemd(systemd) = self.driver.clone() else { return Ok(()) };
-        systemd.start(pid, resources)?;
         match self.mode {
             Mode::V1 => self.join_others(pid, resources),
             Mode::V2 => {
@@ -345,9 +355,7 @@ impl Cgroup {
         let attached = systemd.with_bus(|bus| bus.manager("AttachProcessesToUnit", &arguments));
         attached.map(drop).map_err(|cause| Error::AddProcess { pid, cause: Box::new(cause) })
     }
-}
 
-impl Cgroup {
     /// Runs `action` where systemd is the driver.
     ///
     /// On v1 systemd takes away every device for a moment whenever it sets properties, so the
@@ -361,6 +369,8 @@ impl Cgroup {
             && self.dir(Controller::Freezer).is_some()
             && !self.is_frozen()?;
         if freezes {
+            // A systemd that does not answer is not to be waited for with a container that stands still.
+            systemd.with_bus(|bus| Ok(bus.version()))?;
             self.freeze()?;
         }
         let result = action(systemd);

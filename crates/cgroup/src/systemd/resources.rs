@@ -118,11 +118,8 @@ fn quota(quota: i64, period: Option<u64>, version: u32) -> Vec<Property> {
         list.push(Property::number("CPUQuotaPeriodUSec", period));
     }
     if quota != 0 || period.is_some() {
-        let per_second = match per_second(quota, period) {
-            Some(micros) => micros.next_multiple_of(QUOTA_STEP),
-            None => INFINITY,
-        };
-        list.push(Property::number("CPUQuotaPerSecUSec", per_second));
+        let per_second = per_second(quota, period).and_then(whole_step);
+        list.push(Property::number("CPUQuotaPerSecUSec", per_second.unwrap_or(INFINITY)));
     }
     list
 }
@@ -131,6 +128,11 @@ fn quota(quota: i64, period: Option<u64>, version: u32) -> Vec<Property> {
 fn per_second(quota: i64, period: Option<u64>) -> Option<u64> {
     let quota = u64::try_from(quota).ok().filter(|quota| *quota > 0)?;
     quota.saturating_mul(1_000_000).checked_div(period.unwrap_or(DEFAULT_PERIOD))
+}
+
+/// Up to a whole step of systemd's; `None` for what is as good as no limit.
+fn whole_step(micros: u64) -> Option<u64> {
+    micros.checked_next_multiple_of(QUOTA_STEP)
 }
 
 /// The limits to be written into the files: other values than systemd's properties say would not
@@ -143,12 +145,11 @@ pub(super) fn for_files(resources: &LinuxResources, version: u32) -> Cow<'_, Lin
     if let Some(cpu) = resources.cpu() {
         let period = set(cpu.period());
         let micros = per_second(cpu.quota().unwrap_or(0), period);
-        let odd = micros.filter(|micros| !micros.is_multiple_of(QUOTA_STEP));
+        let odd = micros.filter(|micros| !micros.is_multiple_of(QUOTA_STEP)).and_then(whole_step);
         let weightless = is_idle(cpu.idle(), version) && cpu.shares().is_some();
         if odd.is_some() || weightless {
             let mut cpu = cpu.clone();
             if let Some(micros) = odd {
-                let micros = micros.next_multiple_of(QUOTA_STEP);
                 let quota = micros.saturating_mul(period.unwrap_or(DEFAULT_PERIOD)) / 1_000_000;
                 cpu.set_quota(i64::try_from(quota).ok());
             }
@@ -203,6 +204,9 @@ fn bits(list: &str) -> std::result::Result<Vec<u8>, String> {
         Ok(_) => Err(format!("{text:?}: value out of range")),
         Err(error) => Err(format!("{text:?}: {error}")),
     };
+    if list.len() > MAX {
+        return Err("the list is too long".to_owned());
+    }
     let mut bits: Vec<u8> = Vec::new();
     for range in list.split(',').map(str::trim).filter(|range| !range.is_empty()) {
         let (first, last) = range.split_once('-').unwrap_or((range, range));

@@ -78,7 +78,7 @@ pub fn restore(
     if let Err(error) =
         claim.begin().and_then(|()| plan.held.take(&request.bundle.spec, &claim.dir))
     {
-        plan.held.give_up(claim)?;
+        plan.held.give_up(claim);
         return Err(error);
     }
     let dir = claim.dir.clone();

@@ -15,7 +15,7 @@ pub(super) fn of(rdt: &LinuxIntelRdt) -> Vec<&str> {
 }
 
 /// Refuses what would be another line than its field says.
-pub(super) fn validate(rdt: &LinuxIntelRdt) -> Result<()> {
+pub(crate) fn validate(rdt: &LinuxIntelRdt) -> Result<()> {
     let refuse =
         |field: &str, problem: &str| Err(Error::config(format!("linux.intelRdt.{field}"), problem));
     if let Some(schema) = filled(rdt.mem_bw_schema())

@@ -71,8 +71,10 @@ impl Group {
         }
         stats.insert(format!("{key}_info"), facts.into());
         for (suffix, schemata) in [("_schema_root", all), ("_schema", own)] {
-            if let Some(line) = schemata.lines().rfind(|line| line.contains(resource)) {
-                stats.insert(format!("{key}{suffix}"), line.trim().into());
+            // L3CODE and L3DATA are of L3, SMBA is not of MB.
+            let mut lines = schemata.lines().map(str::trim);
+            if let Some(line) = lines.rfind(|line| line.starts_with(resource)) {
+                stats.insert(format!("{key}{suffix}"), line.into());
             }
         }
         Ok(())

@@ -140,10 +140,10 @@ fn versions() {
 #[test]
 fn addresses() {
     let places = parse_addresses("unix:path=/run/a%20b,guid=1;unix:abstract=x;tcp:host=h");
-    let address = |place: &Place| place.address.clone();
-    let path = |place| address(place).unwrap().as_pathname().unwrap().to_owned();
+    let address = |place: &Place| place.address;
+    let path = |place| address(place).unwrap().path().unwrap().to_owned();
     assert_eq!(path(&places[0]), std::path::Path::new("/run/a b"));
-    assert_eq!(address(&places[1]).unwrap().as_abstract_name(), Some(&b"x"[..]));
+    assert_eq!(address(&places[1]).unwrap().as_abstract(), Some(&b"x"[..]));
     assert!(places[2].address.is_none());
     assert!(parse_addresses("").is_empty());
     assert_eq!(unescape("%2"), None);
