@@ -66,6 +66,12 @@ fn a_read_only_root_is_read_only() {
     let bundle = lab.bundle("b").script(script).edit(|spec| spec["root"]["readonly"] = json!(true));
     assert_eq!(lab.rrun(["run", "--bundle", bundle.arg(), "c"]).ok().stdout(), "shm\n");
     assert!(!bundle.rootfs("x").exists());
+    let bundle = lab.bundle("paths").script(script).edit(|spec| {
+        spec["root"]["readonly"] = json!(false);
+        spec["linux"]["readonlyPaths"] = json!(["/"]);
+    });
+    assert_eq!(lab.rrun(["run", "--bundle", bundle.arg(), "c"]).ok().stdout(), "shm\n");
+    assert!(!bundle.rootfs("x").exists());
 }
 
 #[test]

@@ -96,6 +96,28 @@ fn bad_configurations_name_the_field() {
             &["SCMP_ARCH_NOPE"],
         ),
         (
+            "killable wait without notification",
+            |s| {
+                s["linux"]["seccomp"] = json!({"defaultAction": "SCMP_ACT_ALLOW",
+            "flags": ["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"],
+            "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_ERRNO"}]})
+            },
+            &["linux.seccomp.flags", "SCMP_ACT_NOTIFY"],
+        ),
+        (
+            "a filter too large",
+            |s| {
+                let rule = |n: u64| {
+                    json!({"names": ["mkdir"], "action": "SCMP_ACT_ERRNO",
+            "args": [{"index": 1, "value": n, "op": "SCMP_CMP_EQ"}]})
+                };
+                let rules: Vec<Value> = (0..4200).map(rule).collect();
+                s["linux"]["seccomp"] =
+                    json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules})
+            },
+            &["linux.seccomp", "instructions", "4096"],
+        ),
+        (
             "propagation",
             |s| s["linux"]["rootfsPropagation"] = json!("sideways"),
             &["rootfsPropagation", "sideways"],

@@ -156,6 +156,10 @@ fn exec_runs_in_the_container_and_gives_its_code() {
     let env =
         lab.rrun(["exec", "--env", "A=b c", "--cwd", "/tmp", "c", "sh", "-c", "echo $A $PWD"]);
     assert_eq!(env.ok().stdout(), "b c /tmp\n");
+    // Go's spellings, and its end of flags, which one may write after the id.
+    let spelled = ["exec", "-env=A=b", "-cwd", "/tmp", "--tty=false", "c", "--"];
+    let env = lab.rrun(spelled.iter().chain(&["sh", "-c", "echo $A $PWD"])).ok();
+    assert_eq!(env.stdout(), "b /tmp\n");
     let user = lab.rrun(["exec", "--user", "1000:1000", "c", "id", "-u"]).ok();
     assert_eq!(user.stdout(), "1000\n");
     let same = lab.rrun([

@@ -39,6 +39,18 @@ fn an_update_that_fails_changes_nothing() {
 
 /// Go reads names without regard to case; ignoring one would leave a limit unset.
 #[test]
+fn an_init_without_memory_is_told_as_such() {
+    let lab = Lab::new();
+    let before = lab.snapshot();
+    let bundle = lab.bundle("b").edit(|spec| {
+        spec["linux"]["resources"] = json!({"memory": {"limit": 100_000}});
+    });
+    // Whichever comes first: the limit that cannot be set, or the kernel's killer.
+    lab.rrun(["run", "-d", "--bundle", bundle.arg(), "c"]).refused(1, &["memory limit"]);
+    crate::leftovers(&lab, &before);
+}
+
+#[test]
 fn names_in_another_case_are_limits_all_the_same() {
     let lab = Lab::new();
     let _bundle = sleeping(&lab, json!({"Pids": {"LIMIT": 20}}));

@@ -7,7 +7,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::global::Global;
-use crate::{FAILURE, log, output, verb, version};
+use crate::{FAILURE, log, output, spelling, verb, version};
 
 /// What a person sees first.
 const ABOUT: &str = "Open Container Initiative runtime with Docker-style networking built in";
@@ -87,8 +87,8 @@ pub(crate) enum Stop {
 
 /// Parses the arguments, the program's name first.
 pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Cli, Stop> {
-    let args: Vec<OsString> = args.collect();
     let mut command = command_of(version::program());
+    let args = spelling::translate(&command, args.collect());
     let error = match command.try_get_matches_from_mut(&args) {
         Ok(matches) => match Cli::from_arg_matches(&matches) {
             Ok(cli) => return Ok(cli),

@@ -142,7 +142,7 @@ fn what_is_wrong_is_said_in_one_line() {
         ("rrun run --net=brigde c1", "invalid value 'brigde'"),
         ("rrun run -p 80:65536 c1", "invalid value '80:65536'"),
         ("rrun update --memory 5x c1", "invalid suffix: 'x'"),
-        ("rrun update --cpu-share -1 c1", "unexpected argument '-1' found"),
+        ("rrun update --cpu-share -1 c1", "invalid value '-1'"),
         ("rrun events --interval 0s c1", "duration interval must be greater than 0"),
         ("rrun run a b c", "unexpected argument 'c' found"),
     ] {

@@ -10,6 +10,7 @@ mod log;
 mod net;
 mod output;
 mod owner;
+mod spelling;
 mod target;
 mod verb;
 mod version;

@@ -1,5 +1,6 @@
 //! Bundles: a directory with a config.json (runtime-spec, bundle.md).
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -8,7 +9,8 @@ use serde_json::{Value, json};
 use crate::error::{CallContext, Error, OsError, Result};
 use crate::files;
 use crate::lenient::Lenient;
-use crate::spec::{Capability, LinuxResources, Process, Spec};
+use crate::process::capabilities;
+use crate::spec::{LinuxResources, Process, Spec};
 
 /// The largest config.json that is read, in bytes.
 const MAX_CONFIG: u64 = 16 << 20;
@@ -90,7 +92,7 @@ impl Document for LinuxResources {}
 fn parse_exact<T: Document>(bytes: &[u8]) -> Option<T> {
     // An array of the right values would be taken for the object.
     let object = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
-    let mut ignored = !object;
+    let mut ignored = !object || !spells_capabilities(bytes);
     let mut json = serde_json::Deserializer::from_slice(bytes);
     // One type of callback for all documents: one copy of the code that reads what they share.
     let mut note: &mut dyn FnMut(serde_ignored::Path<'_>) = &mut |_| ignored = true;
@@ -115,10 +117,13 @@ fn parse<T: Document>(file: &str, bytes: &[u8]) -> Result<T> {
         drop_unknown_capabilities(process);
         rename_scheduler_flags(process);
         // Absent, it is root's: what runc makes of it.
-        process
-            .as_object_mut()
-            .map(|process| process.entry("user").or_insert(json!({"uid": 0, "gid": 0})));
+        let user =
+            process.as_object_mut().map(|process| process.entry("user").or_insert(Value::Null));
+        if let Some(user) = user.filter(|user| user.is_null()) {
+            *user = json!({"uid": 0, "gid": 0});
+        }
     }
+    complete_seccomp(&mut value);
     T::deserialize(Lenient(value)).map_err(|misfit| {
         let place = misfit.place();
         let field = if place.is_empty() { file.to_owned() } else { format!("{file}: {place}") };
@@ -146,20 +151,51 @@ fn rename_scheduler_flags(process: &mut Value) {
 /// An unknown capability is one that the container does not get: a warning, as in runc.
 fn drop_unknown_capabilities(process: &mut Value) {
     let sets = process.get_mut("capabilities").and_then(Value::as_object_mut);
-    let mut unknown = std::collections::BTreeSet::new();
+    let mut unknown = BTreeSet::new();
     for set in sets.into_iter().flat_map(|sets| sets.values_mut()).filter_map(Value::as_array_mut) {
         set.retain(|name| {
             let Some(text) = name.as_str() else { return true };
-            let known = text.strip_prefix("CAP_").unwrap_or(text).parse::<Capability>().is_ok();
+            let known = capabilities::by_name(text).is_some();
             if !known {
                 unknown.insert(text.to_owned());
             }
             known
         });
     }
-    if !unknown.is_empty() {
-        let unknown: Vec<_> = unknown.into_iter().collect();
-        tracing::warn!("ignoring unknown or unavailable capabilities: [{}]", unknown.join(" "));
+    capabilities::warn_unknown(&unknown);
+}
+
+/// Whether all capabilities of a document are spelled as in capabilities(7). The specification's types take them
+/// without `CAP_` as well, and then nobody can tell any more: looked at is the text of the one object of that name.
+fn spells_capabilities(bytes: &[u8]) -> bool {
+    const KEY: &[u8] = b"\"capabilities\"";
+    const SETS: [&[u8]; 5] = [b"bounding", b"effective", b"inheritable", b"permitted", b"ambient"];
+    let mut objects = memchr::memmem::find_iter(bytes, KEY);
+    let Some(at) = objects.next() else { return true };
+    let object = bytes.get(at + KEY.len()..).and_then(|rest| rest.split(|b| *b == b'}').next());
+    let mut names = object.unwrap_or_default().split(|byte| *byte == b'"').skip(1).step_by(2);
+    objects.next().is_none() && names.all(|name| name.starts_with(b"CAP_") || SETS.contains(&name))
+}
+
+/// A profile that says nothing, and rules without names: Go's zero values, which runc reads as none.
+fn complete_seccomp(value: &mut Value) {
+    let Some(linux) = value.get_mut("linux").and_then(Value::as_object_mut) else { return };
+    let Some(seccomp) = linux.get_mut("seccomp").and_then(Value::as_object_mut) else { return };
+    let is_empty = |field: Option<&Value>| match field {
+        None | Some(Value::Null) => true,
+        Some(Value::String(text)) => text.is_empty(),
+        Some(Value::Array(list)) => list.is_empty(),
+        Some(_) => false,
+    };
+    if is_empty(seccomp.get("defaultAction")) && is_empty(seccomp.get("syscalls")) {
+        linux.remove("seccomp");
+        return;
+    }
+    let rules = seccomp.get_mut("syscalls").and_then(Value::as_array_mut);
+    for rule in rules.into_iter().flatten().filter_map(Value::as_object_mut) {
+        if is_empty(rule.get("names")) {
+            rule.insert("names".to_owned(), json!([]));
+        }
     }
 }
 
@@ -218,6 +254,40 @@ mod tests {
             .clone()
             .unwrap();
         assert_eq!(bounding.len(), 1);
+    }
+
+    #[test]
+    fn capabilities_are_spelled_as_the_kernel_has_them() {
+        let bounding = |json: &str| {
+            let text = format!(r#"{{"cwd":"/","capabilities":{{"bounding":{json}}}}}"#);
+            let process: Process = parse("process.json", text.as_bytes()).unwrap();
+            let sets = process.capabilities().clone().unwrap();
+            sets.bounding().as_ref().map_or(0, |set| set.len())
+        };
+        assert_eq!(bounding(r#"["CAP_KILL", "CAP_CHOWN"]"#), 2);
+        assert_eq!(bounding(r#"["CAP_KILL", "CHOWN"]"#), 1);
+        assert_eq!(bounding(r#"["KILL"], "ambient": ["CAP_KILL"]"#), 0);
+        assert_eq!(bounding(r#"["cap_kill", "\u004bILL"]"#), 0);
+        let twice = br#"{"annotations":{"capabilities":"x"},"capabilities":{"bounding":["KILL"]}}"#;
+        assert!(!spells_capabilities(twice));
+    }
+
+    #[test]
+    fn what_is_null_or_empty_is_not_there() {
+        let spec = |linux: &str| {
+            let text = format!(
+                r#"{{"ociVersion":"1.0.2","process":{{"cwd":"/","user":null}},"linux":{linux}}}"#
+            );
+            parse::<Spec>("config.json", text.as_bytes())
+        };
+        for seccomp in ["{}", r#"{"defaultAction":"","syscalls":[]}"#, "null"] {
+            let spec = spec(&format!(r#"{{"seccomp":{seccomp}}}"#)).unwrap();
+            assert_eq!(spec.process().as_ref().unwrap().user().uid(), 0);
+            assert_eq!(*spec.linux().as_ref().unwrap().seccomp(), None);
+        }
+        let rules = r#"{"seccomp":{"defaultAction":"SCMP_ACT_LOG","syscalls":[{"action":"SCMP_ACT_LOG"}]}}"#;
+        assert!(spec(rules).unwrap().linux().as_ref().unwrap().seccomp().is_some());
+        spec(r#"{"seccomp":{"syscalls":[{"action":"SCMP_ACT_LOG"}]}}"#).unwrap_err();
     }
 
     fn resources(json: &str) -> LinuxResources {

@@ -101,7 +101,12 @@ pub fn create(
             readiness: made.readiness,
         }),
         Err(error) => {
+            let oom_killed = plan.held.cgroup.oom_kill_count().is_ok_and(|count| count > 0);
             plan.held.undo(root, &request.id, claim, network);
+            if oom_killed {
+                tracing::debug!("{error}");
+                return Err(Error::InitOomKilled);
+            }
             Err(error)
         }
     }
@@ -220,7 +225,7 @@ fn make(
     set_oom_score(spawned.pid, plan.init.process.oom_score_adj)?;
     accompany(plan, &spawned, &request.bundle.spec)?;
 
-    send_pidfd(request.pidfd_socket.as_deref(), &spawned.pidfd)?;
+    send_pidfd(request.pidfd_socket.as_deref(), "standard", &spawned.pidfd)?;
     write_pid_file(request.pid_file.as_deref(), spawned.pid)?;
     claim.publish_start()?;
     let console = plan.console.as_ref().map(ConsoleEnd::receive).transpose()?.flatten();
@@ -348,12 +353,12 @@ pub(crate) fn write_pid_file(path: Option<&Path>, pid: i32) -> Result<()> {
         .call(|| format!("write pid file {}", path.display()))
 }
 
-/// Sends a pidfd of the process to the socket that the caller listens on.
-pub(crate) fn send_pidfd(socket: Option<&Path>, pidfd: &OwnedFd) -> Result<()> {
+/// Sends a pidfd of the process to the socket that the caller listens on, under runc's name for how it was made.
+pub(crate) fn send_pidfd(socket: Option<&Path>, name: &str, pidfd: &OwnedFd) -> Result<()> {
     let Some(path) = socket else { return Ok(()) };
     let stream = std::os::unix::net::UnixStream::connect(path)
         .call(|| format!("connect pidfd socket {}", path.display()))?;
-    channel::send_fds(stream.as_fd(), b"pidfd", &[pidfd.as_fd()])
+    channel::send_fds(stream.as_fd(), name.as_bytes(), &[pidfd.as_fd()])
         .call(|| "failed to send pidfd on socket".to_owned())
 }
 

@@ -108,6 +108,14 @@ pub enum Error {
     /// The container's init process failed.
     #[error("unable to start container process: error during container init: {0}")]
     Init(ChannelError),
+    /// Init failed, and the kernel has killed in the container's cgroup for lack of memory. Tools look for the text.
+    #[error(
+        "unable to start container process: container init was OOM-killed (memory limit too low?)"
+    )]
+    InitOomKilled,
+    /// A further process failed, and something in the container's cgroup was killed for lack of memory meanwhile.
+    #[error("{0} (possibly OOM-killed)")]
+    PerhapsOomKilled(Box<Error>),
     /// The container was started, and its program could not be executed.
     #[error("{0}")]
     Execute(String),

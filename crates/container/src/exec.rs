@@ -73,18 +73,21 @@ impl Container {
         let signals = if request.detach { None } else { Some(Signals::take()?) };
         let plan = Plan::new(self, &request)?;
         plan.process.rlimits.iter().try_for_each(Rlimit::raise)?;
-        let spawned = self.spawn_into(&plan, &SubCgroups::parse(&request.cgroups)?)?;
-        let console = self.settle(&plan, &spawned, &request).inspect_err(|_| {
+        let (group, sub) = (self.cgroup()?, SubCgroups::parse(&request.cgroups)?);
+        let oom_kills = group.oom_kill_count().ok();
+        let spawned = self.spawn_into(&plan, &group, &sub)?;
+        let console = self.settle(&plan, &spawned, &request).map_err(|error| {
+            let perhaps_oom = group.oom_kill_count().ok() != oom_kills;
             // Half a process of ours must not stay in the container.
             let _ = kill::send(spawned.pidfd.as_fd(), crate::Signal::KILL.number());
             spawn::reap_if_child(&spawned.pidfd);
+            if perhaps_oom { Error::PerhapsOomKilled(Box::new(error)) } else { error }
         })?;
         let Some(signals) = signals else { return Ok(0) };
         foreground::wait(spawned.pid, &spawned.pidfd, &signals, console)
     }
 
-    fn spawn_into(&self, plan: &Plan, sub: &SubCgroups) -> Result<Spawned> {
-        let group = self.cgroup()?;
+    fn spawn_into(&self, plan: &Plan, group: &Cgroup, sub: &SubCgroups) -> Result<Spawned> {
         let spawn = |cgroup: &Join, waits| {
             let child = |channel| run(plan, cgroup, waits, channel);
             match spawn::spawn_in(&plan.entry, cgroup.clone_into(), child) {
@@ -103,7 +106,7 @@ impl Container {
             {
                 waits = true;
                 let spawned = spawn(&Join::none(), waits)??;
-                attach(&group, spawned.pid, sub);
+                attach(group, spawned.pid, sub);
                 spawned
             }
             Ok(spawned) => spawned?,
@@ -146,7 +149,7 @@ impl Container {
                 other => return Err(other.out_of_turn().into()),
             }
         }
-        send_pidfd(request.pidfd_socket.as_deref(), &spawned.pidfd)?;
+        send_pidfd(request.pidfd_socket.as_deref(), "setns", &spawned.pidfd)?;
         write_pid_file(request.pid_file.as_deref(), spawned.pid)?;
         let console = plan.console.as_ref().map(ConsoleEnd::receive).transpose()?.flatten();
         spawned.channel.send(&Message::Start)?;

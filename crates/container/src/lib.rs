@@ -58,6 +58,7 @@ pub use id::{ContainerId, InvalidId};
 pub use network::{InitNamespaces, Network, NoNetwork};
 pub use notify::{Notify, Readiness};
 pub use oci_spec::runtime as spec;
+pub use process::capabilities::capabilities;
 pub use rootfs::known_mount_options;
 pub use signal::{Signal, UnknownSignal};
 pub use state::{State, Status};

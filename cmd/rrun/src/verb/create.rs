@@ -86,15 +86,16 @@ impl Common {
         starts: bool,
     ) -> anyhow::Result<CreateRequest> {
         let Target { bundle, id } = self.target()?;
+        let bundle = Bundle::load(&bundle)?;
         Ok(CreateRequest {
-            bundle: Bundle::load(&bundle)?,
             id,
             systemd_cgroup: global.systemd_cgroup,
             rootless: global.rootless(),
-            stdio: stdio(self.console_socket.as_deref())?,
+            stdio: stdio(in_bundle(&bundle.path, self.console_socket.as_deref())),
             detach,
             pid_file: absolute(self.pid_file.as_deref())?,
-            pidfd_socket: absolute(self.pidfd_socket.as_deref())?,
+            pidfd_socket: in_bundle(&bundle.path, self.pidfd_socket.as_deref()),
+            bundle,
             no_pivot: self.no_pivot,
             no_new_keyring: self.no_new_keyring,
             preserve_fds: self.preserve_fds,
@@ -115,8 +116,13 @@ pub(crate) fn manager() -> Option<OsString> {
 }
 
 /// Where the standard streams come from: `--console-socket`, else the caller.
-pub(crate) fn stdio(console_socket: Option<&Path>) -> anyhow::Result<Stdio> {
-    Ok(absolute(console_socket)?.map_or(Stdio::Inherit, Stdio::ConsoleSocket))
+pub(crate) fn stdio(console_socket: Option<PathBuf>) -> Stdio {
+    console_socket.map_or(Stdio::Inherit, Stdio::ConsoleSocket)
+}
+
+/// A socket of a container that is made: runc changes into the bundle before it connects.
+pub(crate) fn in_bundle(bundle: &Path, socket: Option<&Path>) -> Option<PathBuf> {
+    socket.filter(|path| !path.as_os_str().is_empty()).map(|path| bundle.join(path))
 }
 
 /// A path given by a person or an engine, absolute: the runtime may change its directory. An empty

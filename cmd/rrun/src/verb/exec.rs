@@ -61,6 +61,7 @@ fn story(global: &Global, args: Args) -> anyhow::Result<u8> {
     let Some((id, command)) = args.words.split_first() else {
         bail!("rrun: \"exec\" requires a minimum of 1 argument(s)");
     };
+    let command = command.strip_prefix(&["--".to_owned()]).unwrap_or(command);
     let container = global.state_root()?.load(&id.parse()?)?;
     let process = match args.process.filter(|path| !path.as_os_str().is_empty()) {
         Some(path) => container::parse_process(&path)?,
@@ -68,7 +69,7 @@ fn story(global: &Global, args: Args) -> anyhow::Result<u8> {
     };
     let code = container.exec(ExecRequest {
         process,
-        stdio: create::stdio(args.console_socket.as_deref())?,
+        stdio: create::stdio(create::absolute(args.console_socket.as_deref())?),
         detach: args.detach,
         pid_file: create::absolute(args.pid_file.as_deref())?,
         pidfd_socket: create::absolute(args.pidfd_socket.as_deref())?,

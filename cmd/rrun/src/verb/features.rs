@@ -50,7 +50,7 @@ fn document() -> Value {
         },
         "annotations": annotations(),
         // One that ends in a point is a prefix.
-        "potentiallyUnsafeConfigAnnotations": ["org.systemd.property."],
+        "potentiallyUnsafeConfigAnnotations": ["org.systemd.property.", "org.criu.config"],
     })
 }
 
@@ -106,10 +106,14 @@ fn supported_flags(api: u32) -> Vec<&'static str> {
 
 /// The architectures of the runtime-spec that the libseccomp linked in can filter for.
 fn archs() -> Vec<&'static str> {
-    let Ok(mut filter) = ScmpFilterContext::new(ScmpAction::Allow) else { return Vec::new() };
-    let mut known =
-        |name: &&str| name.parse::<ScmpArch>().is_ok_and(|arch| filter.add_arch(arch).is_ok());
-    ARCHS.iter().copied().filter(|name| known(name)).collect()
+    // All of one filter must have the same byte order, so each gets its own.
+    let takes = |arch: ScmpArch| {
+        let mut filter = ScmpFilterContext::new(ScmpAction::Allow)?;
+        filter.remove_arch(ScmpArch::Native)?;
+        filter.add_arch(arch).map(drop)
+    };
+    let known = |name: &&str| name.parse().is_ok_and(|arch| takes(arch).is_ok());
+    ARCHS.iter().copied().filter(known).collect()
 }
 
 const ARCHS: &[&str] = &[

@@ -24,7 +24,9 @@ pub(crate) struct Args {
 /// `rrun kill`.
 pub(crate) fn kill(global: &Global, args: &Args) -> anyhow::Result<u8> {
     let (id, signal) = target(&args.words)?;
+    // That there is no such container is told first: it is what engines look for.
     let container = global.state_root()?.load(&id)?;
+    let signal = signal.map_or(Ok(Signal::TERM), str::parse)?;
     match container.kill(signal, args.all) {
         Err(container::Error::NotRunning) if args.all => Ok(SUCCESS),
         sent => Ok(sent.map(|()| SUCCESS)?),
@@ -32,11 +34,10 @@ pub(crate) fn kill(global: &Global, args: &Args) -> anyhow::Result<u8> {
 }
 
 /// The container and the signal for it. Flags end at the first word, as in runc.
-fn target(words: &[String]) -> anyhow::Result<(ContainerId, Signal)> {
+fn target(words: &[String]) -> anyhow::Result<(ContainerId, Option<&str>)> {
     match words {
-        [id] => Ok((id.parse()?, Signal::TERM)),
-        [id, signal] if signal.is_empty() => Ok((id.parse()?, Signal::TERM)),
-        [id, signal] => Ok((id.parse()?, signal.parse()?)),
+        [id] => Ok((id.parse()?, None)),
+        [id, signal] => Ok((id.parse()?, Some(signal.as_str()).filter(|name| !name.is_empty()))),
         _ => bail!("rrun: \"kill\" requires a container id and at most one signal"),
     }
 }

@@ -7,7 +7,7 @@ use container::{Bundle, CriuOptions, Notify, RestoreRequest};
 
 use crate::global::Global;
 use crate::net::Joint;
-use crate::verb::create::{absolute, manager, stdio};
+use crate::verb::create::{absolute, in_bundle, manager, stdio};
 use crate::verb::{Id, SUCCESS, checkpoint, exit_status};
 
 /// restore a container from a previous checkpoint
@@ -79,9 +79,11 @@ impl Args {
         let common = self.criu.options()?;
         let given = |text: Option<String>| text.filter(|text| !text.is_empty());
         let bundle = self.bundle.filter(|dir| !dir.as_os_str().is_empty());
+        let bundle = Bundle::load(&bundle.unwrap_or_else(|| PathBuf::from(".")))?;
         Ok(RestoreRequest {
             id: self.container.id,
-            bundle: Bundle::load(&bundle.unwrap_or_else(|| PathBuf::from(".")))?,
+            stdio: stdio(in_bundle(&bundle.path, self.console_socket.as_deref())),
+            bundle,
             criu: CriuOptions {
                 tcp_close: self.tcp_close,
                 lsm_profile: given(self.lsm_profile),
@@ -90,7 +92,6 @@ impl Args {
             },
             systemd_cgroup: global.systemd_cgroup,
             rootless: global.rootless(),
-            stdio: stdio(self.console_socket.as_deref())?,
             detach: self.detach,
             pid_file: absolute(self.pid_file.as_deref())?,
             no_pivot: self.no_pivot,

@@ -1,11 +1,41 @@
 //! The capability sets of a process (capabilities(7)).
 
+use std::collections::BTreeSet;
+
 use crate::error::CallContext;
 use crate::spec::{Capabilities, Capability, LinuxCapabilities};
 use crate::{Result, sys};
 
 /// CAP_SYS_ADMIN, which loads a seccomp filter into a process without no_new_privs (seccomp(2)).
 pub(super) const SYS_ADMIN: u64 = 1 << 21;
+
+/// A capability by its name, which is spelled as in capabilities(7).
+pub(crate) fn by_name(name: &str) -> Option<Capability> {
+    name.strip_prefix("CAP_")?.parse().ok()
+}
+
+/// Says which capabilities the container does not get: a profile may be newer than the runtime.
+pub(crate) fn warn_unknown(names: &BTreeSet<String>) {
+    if !names.is_empty() {
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        tracing::warn!("ignoring unknown or unavailable capabilities: [{}]", names.join(" "));
+    }
+}
+
+/// The capabilities of these names, without those that are unknown.
+pub fn capabilities(names: &[String]) -> Capabilities {
+    let mut unknown = BTreeSet::new();
+    let known = names.iter().filter_map(|name| {
+        let capability = by_name(name);
+        if capability.is_none() {
+            unknown.insert(name.clone());
+        }
+        capability
+    });
+    let known = known.collect();
+    warn_unknown(&unknown);
+    known
+}
 
 /// The five sets as bit masks by capability number. Absent in config.json means empty;
 /// runc leaves a process without `capabilities` all that it has itself.

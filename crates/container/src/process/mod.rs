@@ -1,7 +1,7 @@
 //! One process of a container, init or a further one: what it is, decided in the parent, and how the
 //! caller becomes it, done in the child.
 
-mod capabilities;
+pub(crate) mod capabilities;
 mod enosys;
 mod home;
 mod labels;
@@ -365,7 +365,12 @@ fn listen_fds() -> u32 {
 fn check_fds_open(listen: u32, extra: u32) -> Result<()> {
     for index in 0..extra {
         let number = i32::try_from(index).map_or(i32::MAX, |index| index.saturating_add(3));
-        rustix::io::fcntl_getfd(sys::inherited_fd(number)).call(|| {
+        // What came over the caller's execve is not close-on-exec, and all of this program's own is.
+        let given = rustix::io::fcntl_getfd(sys::inherited_fd(number)).and_then(|flags| {
+            let own = flags.contains(rustix::io::FdFlags::CLOEXEC);
+            if own { Err(rustix::io::Errno::BADF) } else { Ok(()) }
+        });
+        given.call(|| {
             format!(
                 "unable to stat preserved-fd {} (of {})",
                 index.saturating_sub(listen),

@@ -32,6 +32,7 @@ pub(crate) struct Filter {
 impl Filter {
     /// The filter of this profile, from the cache below `state_root` if it is there.
     pub(crate) fn new(profile: &LinuxSeccomp, state_root: &Path) -> Result<Self> {
+        check_names(profile)?;
         let notifies = check_notify(profile)?;
         let flags = filter_flags(profile, notifies);
         let key = serde_json::to_vec(profile)
@@ -49,6 +50,27 @@ impl Filter {
     pub(crate) fn install(&self) -> Result<Option<std::os::fd::OwnedFd>> {
         sys::seccomp_filter(&self.program, self.flags)
             .call(|| "unable to init seccomp: error loading seccomp filter into kernel".to_owned())
+    }
+}
+
+/// The kernel takes the filter when the container is started; what it would refuse then is said now.
+fn check_size(program: &[u8]) -> Result<()> {
+    /// `BPF_MAXINSNS` of linux/bpf_common.h.
+    const MAX: usize = 4096;
+    match program.len() / size_of::<libc::sock_filter>() {
+        count if count > MAX => Err(Error::config(
+            "linux.seccomp",
+            format!("the filter has {count} instructions, and the kernel takes {MAX} at most"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn check_names(profile: &LinuxSeccomp) -> Result<()> {
+    match profile.syscalls().iter().flatten().any(|rule| rule.names().iter().any(String::is_empty))
+    {
+        true => Err(Error::config("linux.seccomp.syscalls", "empty string is not a valid syscall")),
+        false => Ok(()),
     }
 }
 
@@ -71,6 +93,13 @@ fn check_notify(profile: &LinuxSeccomp) -> Result<bool> {
             }
             notifies = true;
         }
+    }
+    let flags = profile.flags().as_deref().unwrap_or_default();
+    if !notifies && flags.contains(&LinuxSeccompFilterFlag::SeccompFilterFlagWaitKillableRecv) {
+        return Err(Error::config(
+            "linux.seccomp.flags",
+            "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV needs a rule with SCMP_ACT_NOTIFY",
+        ));
     }
     Ok(notifies)
 }
@@ -160,6 +189,7 @@ fn compile(profile: &LinuxSeccomp) -> Result<Vec<u8>> {
     file.rewind()
         .and_then(|()| file.read_to_end(&mut program))
         .call(|| "read the seccomp program".to_owned())?;
+    check_size(&program)?;
     Ok(program)
 }
 

@@ -5,8 +5,8 @@
 
 use std::path::Path;
 
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
 
@@ -82,11 +82,29 @@ fn make_read_only(path: &Path) -> Result<(), CallError> {
     let Some(target) = find(path)? else {
         return Ok(());
     };
-    let copy = clone_tree(target.as_fd(), Path::new(""), true)?;
     let read_only = MountAttr::raise(MountAttrFlags::MOUNT_ATTR_RDONLY);
-    mount_setattr(copy.as_fd(), &read_only, false)
-        .map_err(|errno| CallError::new("mount_setattr", path, errno))?;
+    let set = |mount: BorrowedFd<'_>| {
+        mount_setattr(mount, &read_only, false)
+            .map_err(|errno| CallError::new("mount_setattr", path, errno))
+    };
+    if is_root(target.as_fd(), path)? {
+        // What is mounted over the root is not seen by a process that has it already.
+        return set(target.as_fd());
+    }
+    let copy = clone_tree(target.as_fd(), Path::new(""), true)?;
+    set(copy.as_fd())?;
     move_mount(copy.as_fd(), target.as_fd(), path)
+}
+
+/// Whether it is the root of this process, by whatever path.
+fn is_root(target: BorrowedFd<'_>, path: &Path) -> Result<bool, CallError> {
+    let flags = StatxFlags::INO | StatxFlags::MNT_ID;
+    let place = |dir, name, at| {
+        rustix::fs::statx(dir, name, at, flags)
+            .map(|status| (status.stx_mnt_id, status.stx_ino))
+            .map_err(|errno| CallError::new("statx", path, errno))
+    };
+    Ok(place(target, c"", AtFlags::EMPTY_PATH)? == place(CWD, c"/", AtFlags::empty())?)
 }
 
 /// A detached copy of the container's `/dev/null`, after a look at what it is: an image may have a symlink to

@@ -124,26 +124,13 @@ impl Overrides {
             let gids = process.user_mut().additional_gids_mut().get_or_insert_default();
             gids.extend(self.additional_gids.iter().map(|gid| gid.0));
         }
-        let added = capabilities(&self.cap);
+        let added = container::capabilities(&self.cap);
         if !added.is_empty() {
             let sets = process.capabilities().clone().unwrap_or_else(no_capabilities);
             process.set_capabilities(Some(add(sets, &added)));
         }
         Ok(process)
     }
-}
-
-/// Capabilities by name. One that is unknown is warned of and left out, as in runc: a profile may be
-/// newer than the runtime.
-fn capabilities(names: &[String]) -> Capabilities {
-    let known = |name: &String| {
-        let capability = name.strip_prefix("CAP_").unwrap_or(name).parse().ok();
-        if capability.is_none() {
-            tracing::warn!("ignoring unknown capability {name:?}");
-        }
-        capability
-    };
-    names.iter().filter_map(known).collect::<Capabilities>()
 }
 
 /// A process without capabilities.
