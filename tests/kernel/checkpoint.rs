@@ -130,8 +130,10 @@ fn a_restored_container_has_its_address_ports_and_connections() {
     assert!(lab.ask_with(From::Lan, &at, &["--timeout", "300"]).is_err(), "its ports are closed");
     let counted = count(&bundle);
     assert!(counted > 0);
-    // What is sent now comes again.
+    // What is sent now comes again and again, also while the restored container has its address but no sockets yet.
     connection.say("during");
+    let hook = json!({"path": "/bin/sleep", "args": ["sleep", "2"]});
+    let bundle = bundle.edit(|spec| spec["hooks"] = json!({"createRuntime": [hook]}));
 
     let mut restore = vec!["restore", "-d", "--image-path", &images, "--tcp-established"];
     restore.extend(["--bundle", bundle.arg(), "web"]);

@@ -19,6 +19,8 @@ pub struct InitNamespaces<'a> {
     pub netns: BorrowedFd<'a>,
     /// The container's state directory, which outlives its processes and goes with `delete`.
     pub state_dir: &'a Path,
+    /// Nothing is to arrive before [`Network::release`].
+    pub held: bool,
 }
 
 /// Who wires the network of a container.
@@ -32,6 +34,12 @@ pub trait Network {
     /// Runs once the namespaces exist and init waits, while init mounts its rootfs, and before any
     /// hook. An error fails the create; `detach` is then called.
     fn attach(&mut self, init: &InitNamespaces<'_>) -> Result<(), BoxError>;
+
+    /// Runs in a restore, when the sockets of the container are there again: what `attach` held back may arrive. It
+    /// may run more than once.
+    fn release(&mut self, _state_dir: &Path) -> Result<(), BoxError> {
+        Ok(())
+    }
 
     /// Runs before a checkpoint: puts into `images` what a restore needs to make this network again. An error,
     /// for what cannot be kept, is the end of the checkpoint.

@@ -22,6 +22,9 @@ pub struct Owner<'a> {
     pub state_dir: &'a Path,
     /// Its init.
     pub init: Init<'a>,
+    /// Its cable carries nothing before [`Host::release`]: of a container that is restored, the kernel would answer
+    /// what arrives before its sockets are back, and end connections (RST).
+    pub held: bool,
 }
 
 impl Host {
@@ -145,6 +148,9 @@ impl Host {
         let bridge = link::existing(self.netlink()?, &veth.bridge)?.index;
         let mut requests = vec![link::create_veth(veth, bridge, owner.init.netns)];
         requests.extend(link::mark_veth(veth));
+        if !owner.held {
+            requests.push(link::up(&veth.host));
+        }
         self.netlink()?.tell(&requests)?;
         inside::configure(owner.init.netns, veth)
     }

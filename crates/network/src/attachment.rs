@@ -10,7 +10,7 @@ use crate::apply::{Owner, lost_a_race};
 use crate::lease::{self, Leases};
 use crate::observe::Host;
 use crate::undo::Former;
-use crate::{Error, Init, Names, Record, Result, start_time};
+use crate::{Error, Init, Names, Record, Result, link, start_time};
 
 /// How often to plan again when others were faster. Each try costs about a millisecond.
 const TRIES: u32 = 64;
@@ -134,6 +134,20 @@ impl Host {
             }
         }
         Err(Error::Contended { name: desired.network.name, tries: TRIES })
+    }
+
+    /// Lets the cable of a container carry that was attached as [`Owner::held`]. One that does already is fine, and
+    /// so is a container without a cable.
+    ///
+    /// # Errors
+    ///
+    /// There is no such link any more, or the kernel refuses.
+    pub fn release(&mut self, state_dir: &Path) -> Result<()> {
+        let record = Record::load(state_dir)?;
+        match record.as_ref().and_then(|record| record.plan.veth()) {
+            Some(veth) => self.netlink()?.tell(&[link::up(&veth.host)]),
+            None => Ok(()),
+        }
     }
 
     /// Takes away everything that [`Host::attach`] did for a container, from its record; or, where that cannot be

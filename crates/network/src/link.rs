@@ -177,7 +177,7 @@ pub(crate) fn add_default_route(gateway: std::net::Ipv4Addr, index: u32) -> Requ
     Request::new(format!("default route via {gateway}"), "add", message, NLM_F_CREATE | NLM_F_EXCL)
 }
 
-/// Makes a cable: the host's end is plugged in and up, the other end is born in the container's network
+/// Makes a cable: the host's end is plugged in, the other end is born in the container's network
 /// namespace under its final name. The peer cannot be created up (veth_newlink: ENOTCONN).
 pub(crate) fn create_veth(veth: &Veth, bridge: u32, netns: BorrowedFd<'_>) -> Request {
     let peer = LinkMessageBuilder::<LinkUnspec>::new()
@@ -191,7 +191,6 @@ pub(crate) fn create_veth(veth: &Veth, bridge: u32, netns: BorrowedFd<'_>) -> Re
         .mtu(veth.mtu)
         .address(veth.host_mac.octets().to_vec())
         .controller(bridge)
-        .up()
         .set_info_data(InfoData::Veth(InfoVeth::Peer(peer)))
         .build();
     let message = RouteNetlinkMessage::NewLink(message);

@@ -184,8 +184,12 @@ impl Network for Joint {
         let Some(request) = &self.request else { return Ok(()) };
         let at = Init { pid: init.pid, start_time: init.start_time, netns: init.netns };
         let (id, state_dir) = (init.id.as_str(), init.state_dir);
-        self.host.attach(Owner { id, state_dir, init: at }, request)?;
+        self.host.attach(Owner { id, state_dir, init: at, held: init.held }, request)?;
         Ok(())
+    }
+
+    fn release(&mut self, state_dir: &Path) -> Result<(), BoxError> {
+        Ok(self.host.release(state_dir)?)
     }
 
     fn checkpoint(&mut self, state_dir: &Path, images: &Path) -> Result<(), BoxError> {

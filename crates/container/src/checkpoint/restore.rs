@@ -204,6 +204,7 @@ fn make(
     swrk.end(false).map_err(|error| folders.explain(error))?;
     let pidfd = pidfd.ok_or_else(|| CriuError::Response("no post-restore".to_owned()))?;
 
+    network.release(&claim.dir).map_err(Error::Network)?;
     write_pid_file(request.pid_file.as_deref(), plan.held.state.pid)?;
     claim.finish()?;
     Ok((pidfd, console.flatten()))
@@ -261,6 +262,8 @@ impl Restoring<'_> {
                 self.run_hooks()
             }
             ORPHAN_PTY => self.pass_console(fd),
+            // The sockets are there. CRIU says so only of a network namespace that it made.
+            "network-unlock" => self.network.release(&self.claim.dir).map_err(Error::Network),
             "post-restore" => {
                 self.found(notify.pid())?;
                 self.check_isolated()?;
@@ -307,6 +310,7 @@ impl Restoring<'_> {
             start_time: self.plan.held.state.start_time,
             netns,
             state_dir: &self.claim.dir,
+            held: true,
         };
         self.network.attach(&init).map_err(Error::Network)
     }

@@ -129,7 +129,8 @@ impl Container {
         home: &Home,
         request: &Request,
     ) -> network::Result<network::Record> {
-        let owner = Owner { id: &self.id, state_dir: &self.state_dir, init: self.init() };
+        let owner =
+            Owner { id: &self.id, state_dir: &self.state_dir, init: self.init(), held: false };
         network::Host::new(home).attach(owner, request)
     }
 
