@@ -7,7 +7,7 @@ use std::str::FromStr;
 use anyhow::{Context, bail};
 use container::StateRoot;
 
-use crate::log;
+use crate::{log, spelling};
 
 /// Where the state of containers is, without `--root`.
 const DEFAULT_ROOT: &str = "/run/rrun";
@@ -55,14 +55,13 @@ struct Rootless(Option<bool>);
 impl FromStr for Rootless {
     type Err = &'static str;
 
-    /// The words that runc (Go's `strconv.ParseBool`) takes.
+    /// The words that runc takes.
     fn from_str(s: &str) -> Result<Self, Self::Err> {
-        match s {
-            "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(Self(Some(true))),
-            "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(Self(Some(false))),
-            s if s.is_empty() || s.eq_ignore_ascii_case("auto") => Ok(Self(None)),
-            _ => Err("'true', 'false' or 'auto' is expected"),
+        if s.is_empty() || s.eq_ignore_ascii_case("auto") {
+            return Ok(Self(None));
         }
+        let given = spelling::boolean(s.as_ref());
+        given.map(|given| Self(Some(given))).ok_or("'true', 'false' or 'auto' is expected")
     }
 }
 

@@ -35,14 +35,16 @@ pub(crate) fn translate(command: &Command, args: Vec<OsString>) -> Vec<OsString>
             continue;
         };
         if !flag.arg.get_action().takes_values() {
-            match flag.value.as_deref().map(|word| (boolean(word), word)) {
-                None | Some((Some(true), _)) => translated.push(name(flag.arg)),
+            let word = flag.value.unwrap_or_else(|| "true".into());
+            match boolean(&word) {
+                Some(true) => translated.push(name(flag.arg)),
                 // The last one counts.
-                Some((Some(false), _)) => {
+                Some(false) => {
                     let before = translated.split_off(from);
                     translated.extend(before.into_iter().filter(|arg| *arg != name(flag.arg)));
                 }
-                Some((None, word)) => translated.push(with_value(flag.arg, word)),
+                // clap says what is wrong.
+                None => translated.push(with_value(flag.arg, &word)),
             }
             continue;
         }
@@ -105,7 +107,7 @@ fn with_value(arg: &Arg, value: &OsStr) -> OsString {
 }
 
 /// The words of Go's `strconv.ParseBool`.
-fn boolean(word: &OsStr) -> Option<bool> {
+pub(crate) fn boolean(word: &OsStr) -> Option<bool> {
     match word.as_bytes() {
         b"1" | b"t" | b"T" | b"true" | b"TRUE" | b"True" => Some(true),
         b"0" | b"f" | b"F" | b"false" | b"FALSE" | b"False" => Some(false),
