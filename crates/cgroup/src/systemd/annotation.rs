@@ -12,7 +12,6 @@ use std::str::Chars;
 use super::value::{Property, Value};
 use crate::error::{Error, Result};
 
-const TOO_LONG: &str = "its type is too long";
 const PREFIX: &str = "org.systemd.property.";
 /// Deeper nesting than the bus allows (D-Bus Specification, "Valid Signatures").
 const MAX_DEPTH: u8 = 32;
@@ -94,14 +93,10 @@ enum Node {
 fn parse(text: &str) -> Parsed<Value> {
     let mut parser = Parser { text: text.chars().peekable(), depth: 0 };
     let node = parser.node()?;
-    if let Some(rest) = parser.next() {
-        return Err(format!("unexpected {rest:?}"));
+    match parser.next() {
+        None => node.value(&node.infer()?),
+        Some(rest) => Err(format!("unexpected {rest:?}")),
     }
-    let signature = node.infer()?;
-    if signature.len() > MAX_SIGNATURE {
-        return Err(TOO_LONG.to_owned());
-    }
-    node.value(&signature)
 }
 
 struct Parser<'a> {
@@ -157,9 +152,6 @@ impl Parser<'_> {
             '@' => {
                 self.next();
                 let signature = self.take_while(|c| !c.is_whitespace());
-                if signature.len() > MAX_SIGNATURE {
-                    return Err(TOO_LONG.to_owned());
-                }
                 self.typed(signature)
             }
             c if c.is_ascii_digit() || c == '+' || c == '-' => Ok(Node::Number(
@@ -290,11 +282,17 @@ impl Node {
         })
     }
 
-    /// The type a value gets where nothing says more.
+    /// The type a value gets where nothing says more. No value is made of one that the bus would not take.
     fn infer(&self) -> Parsed<String> {
-        if let Some(fixed) = self.fixed() {
-            return Ok(fixed);
+        let signature = self.fixed().map_or_else(|| self.guess(), Ok)?;
+        match signature.len() > MAX_SIGNATURE {
+            true => Err("its type is too long".to_owned()),
+            false => Ok(signature),
         }
+    }
+
+    /// The type of one that is not fixed.
+    fn guess(&self) -> Parsed<String> {
         let empty = || "can't infer type of an empty container".to_owned();
         /// One that is fixed decides for all; else the first that can be inferred.
         fn common<'a>(items: impl Iterator<Item = &'a Node> + Clone) -> Option<String> {
