@@ -3,6 +3,8 @@
 //! Every path is resolved once, below the root and without magic links, and the mount goes to that very descriptor:
 //! what another process renames meanwhile does not matter (CVE-2025-31133, CVE-2025-52881).
 
+use std::ffi::{CStr, OsStr};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -23,8 +25,9 @@ impl RootfsPlan {
     /// Makes `readonlyPaths` read-only and hides `maskedPaths`; a path that does not exist is passed over. After
     /// [`RootfsPlan::finalize`] and after the sysctls are written, as `/proc/sys` is usually among the paths.
     pub(crate) fn restrict(&self) -> Result<(), RootfsError> {
+        let root = Place::of(CWD, c"/").map_err(RootfsError::Jail)?;
         for path in &self.readonly_paths {
-            make_read_only(path)
+            make_read_only(path, &root)
                 .map_err(|cause| RootfsError::Readonly { path: path.clone(), cause })?;
         }
         let mut cover = Cover::default();
@@ -78,7 +81,7 @@ fn find(path: &Path) -> Result<Option<OwnedFd>, CallError> {
 }
 
 /// Mounts `path` on itself, read-only. The mounts below come along as they are, as with runc.
-fn make_read_only(path: &Path) -> Result<(), CallError> {
+fn make_read_only(path: &Path, root: &Place) -> Result<(), CallError> {
     let Some(target) = find(path)? else {
         return Ok(());
     };
@@ -87,7 +90,7 @@ fn make_read_only(path: &Path) -> Result<(), CallError> {
         mount_setattr(mount, &read_only, false)
             .map_err(|errno| CallError::new("mount_setattr", path, errno))
     };
-    if is_root(target.as_fd(), path)? {
+    if Place::of(target.as_fd(), c"")? == *root {
         // What is mounted over the root is not seen by a process that has it already.
         return set(target.as_fd());
     }
@@ -96,15 +99,20 @@ fn make_read_only(path: &Path) -> Result<(), CallError> {
     move_mount(copy.as_fd(), target.as_fd(), path)
 }
 
-/// Whether it is the root of this process, by whatever path.
-fn is_root(target: BorrowedFd<'_>, path: &Path) -> Result<bool, CallError> {
-    let flags = StatxFlags::INO | StatxFlags::MNT_ID;
-    let place = |dir, name, at| {
-        rustix::fs::statx(dir, name, at, flags)
-            .map(|status| (status.stx_mnt_id, status.stx_ino))
-            .map_err(|errno| CallError::new("statx", path, errno))
-    };
-    Ok(place(target, c"", AtFlags::EMPTY_PATH)? == place(CWD, c"/", AtFlags::empty())?)
+/// An inode of a mount, by whatever path.
+#[derive(PartialEq, Eq)]
+struct Place {
+    mount: u64,
+    inode: u64,
+}
+
+impl Place {
+    /// What `path` is below `dir`; `dir` itself, if empty.
+    fn of(dir: BorrowedFd<'_>, path: &CStr) -> Result<Self, CallError> {
+        rustix::fs::statx(dir, path, AtFlags::EMPTY_PATH, StatxFlags::INO | StatxFlags::MNT_ID)
+            .map(|status| Self { mount: status.stx_mnt_id, inode: status.stx_ino })
+            .map_err(|errno| CallError::new("statx", OsStr::from_bytes(path.to_bytes()), errno))
+    }
 }
 
 /// A detached copy of the container's `/dev/null`, after a look at what it is: an image may have a symlink to
