@@ -256,7 +256,7 @@ fn attach_network(
         start_time: plan.held.state.start_time,
         netns,
         state_dir: &claim.dir,
-        held: false,
+        quiet: false,
     };
     network.attach(&init).map_err(Error::Network)
 }

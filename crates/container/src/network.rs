@@ -20,7 +20,7 @@ pub struct InitNamespaces<'a> {
     /// The container's state directory, which outlives its processes and goes with `delete`.
     pub state_dir: &'a Path,
     /// Nothing is to arrive before [`Network::release`].
-    pub held: bool,
+    pub quiet: bool,
 }
 
 /// Who wires the network of a container.
@@ -35,8 +35,7 @@ pub trait Network {
     /// hook. An error fails the create; `detach` is then called.
     fn attach(&mut self, init: &InitNamespaces<'_>) -> Result<(), BoxError>;
 
-    /// Runs in a restore, when the sockets of the container are there again: what `attach` held back may arrive. It
-    /// may run more than once.
+    /// Runs after a quiet `attach`, when the sockets of a restored container are there: from now on packets may arrive.
     fn release(&mut self, _state_dir: &Path) -> Result<(), BoxError> {
         Ok(())
     }

@@ -75,7 +75,7 @@ fn main() -> Result<(), Failure> {
         let init =
             Init { pid, start_time: start_time(pid).ok_or("no init")?, netns: netns.as_fd() };
         let start = Instant::now();
-        host.attach(Owner { id: &id, state_dir: &state_dir, init, held: false }, &request)?;
+        host.attach(Owner { id: &id, state_dir: &state_dir, init, quiet: false }, &request)?;
         ups.push(start.elapsed());
         assert!(netns.as_raw_fd() > 0);
         rounds.push(async_round(1)?);

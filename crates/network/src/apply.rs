@@ -24,7 +24,7 @@ pub struct Owner<'a> {
     pub init: Init<'a>,
     /// Its cable carries nothing before [`Host::release`]: of a container that is restored, the kernel would answer
     /// what arrives before its sockets are back, and end connections (RST).
-    pub held: bool,
+    pub quiet: bool,
 }
 
 impl Host {
@@ -148,7 +148,7 @@ impl Host {
         let bridge = link::existing(self.netlink()?, &veth.bridge)?.index;
         let mut requests = vec![link::create_veth(veth, bridge, owner.init.netns)];
         requests.extend(link::mark_veth(veth));
-        if !owner.held {
+        if !owner.quiet {
             requests.push(link::up(&veth.host));
         }
         self.netlink()?.tell(&requests)?;

@@ -136,8 +136,7 @@ impl Host {
         Err(Error::Contended { name: desired.network.name, tries: TRIES })
     }
 
-    /// Lets the cable of a container carry that was attached as [`Owner::held`]. One that does already is fine, and
-    /// so is a container without a cable.
+    /// Lets the cable of a container carry that was attached as [`Owner::quiet`]; nothing for one without a cable.
     ///
     /// # Errors
     ///

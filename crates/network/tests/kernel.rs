@@ -100,7 +100,7 @@ fn any_number_of_steps_is_undone_to_the_start() {
             let plan = kernel.plan(&desired).unwrap();
             assert_eq!((plan.ensure.len(), plan.own.len()), (0, 4));
             let owner =
-                Owner { id: "web", state_dir: &web.state_dir, init: web.init(), held: false };
+                Owner { id: "web", state_dir: &web.state_dir, init: web.init(), quiet: false };
             for step in plan.own.iter().take(steps) {
                 kernel.apply(owner, &plan.own, step).unwrap();
             }

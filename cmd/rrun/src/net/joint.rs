@@ -184,7 +184,7 @@ impl Network for Joint {
         let Some(request) = &self.request else { return Ok(()) };
         let at = Init { pid: init.pid, start_time: init.start_time, netns: init.netns };
         let (id, state_dir) = (init.id.as_str(), init.state_dir);
-        self.host.attach(Owner { id, state_dir, init: at, held: init.held }, request)?;
+        self.host.attach(Owner { id, state_dir, init: at, quiet: init.quiet }, request)?;
         Ok(())
     }
 

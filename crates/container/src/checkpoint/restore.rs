@@ -204,7 +204,6 @@ fn make(
     swrk.end(false).map_err(|error| folders.explain(error))?;
     let pidfd = pidfd.ok_or_else(|| CriuError::Response("no post-restore".to_owned()))?;
 
-    network.release(&claim.dir).map_err(Error::Network)?;
     write_pid_file(request.pid_file.as_deref(), plan.held.state.pid)?;
     claim.finish()?;
     Ok((pidfd, console.flatten()))
@@ -262,7 +261,7 @@ impl Restoring<'_> {
                 self.run_hooks()
             }
             ORPHAN_PTY => self.pass_console(fd),
-            // The sockets are there. CRIU says so only of a network namespace that it made.
+            // The sockets are there. CRIU says so of a network namespace that it made; only in one is a cable.
             "network-unlock" => self.network.release(&self.claim.dir).map_err(Error::Network),
             "post-restore" => {
                 self.found(notify.pid())?;
@@ -310,16 +309,17 @@ impl Restoring<'_> {
             start_time: self.plan.held.state.start_time,
             netns,
             state_dir: &self.claim.dir,
-            held: true,
+            quiet: true,
         };
         self.network.attach(&init).map_err(Error::Network)
     }
 
-    /// That the container has what config.json promises. Of the namespaces of cgroups and time no isolation hangs, and
-    /// with `--manage-cgroups-mode ignore` CRIU makes none of cgroups.
+    /// That the container has what config.json promises; its network was looked at before anything was done to it.
+    /// Of the namespaces of cgroups and time no isolation hangs, and with `--manage-cgroups-mode ignore` CRIU makes
+    /// none of cgroups.
     fn check_isolated(&self) -> Result<()> {
-        use LinuxNamespaceType::{Ipc, Mount, Network, Pid, User, Uts};
-        [Ipc, Mount, Network, Pid, User, Uts]
+        use LinuxNamespaceType::{Ipc, Mount, Pid, User, Uts};
+        [Ipc, Mount, Pid, User, Uts]
             .into_iter()
             .filter(|kind| self.plan.namespaces.new.contains(clone_flag(*kind)))
             .try_for_each(|kind| check_new(self.plan.held.state.pid, kind, self.criu))
@@ -352,8 +352,8 @@ fn open_netns(pid: i32) -> Result<File> {
     File::open(&path).call(|| format!("open {path}"))
 }
 
-/// That the process is in none of the namespaces of this kind that the runtime and CRIU are in: what is written of
-/// them in images is believed no more than the container is (images may be from anywhere).
+/// That the process is in a namespace of this kind that neither the runtime nor CRIU is in: images, which may be from
+/// anywhere, say what namespaces there are, and must not say less than config.json.
 fn check_new(pid: i32, kind: LinuxNamespaceType, criu: i32) -> Result<()> {
     let name = kernel_name(kind);
     let inode = |pid: i32| {

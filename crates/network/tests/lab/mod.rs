@@ -130,7 +130,7 @@ impl Container {
         request: &Request,
     ) -> network::Result<network::Record> {
         let owner =
-            Owner { id: &self.id, state_dir: &self.state_dir, init: self.init(), held: false };
+            Owner { id: &self.id, state_dir: &self.state_dir, init: self.init(), quiet: false };
         network::Host::new(home).attach(owner, request)
     }
 
