@@ -1,7 +1,7 @@
 //! Checkpoint and restore through CRIU, with the network that rrun made.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -222,12 +222,18 @@ fn another_containers_network_is_not_kept() {
     lab.assert_back_to(&before);
 }
 
-/// A checkpoint of `web` in `images`, with `hook` as its createRuntime hook from now on.
-fn checkpointed(lab: &Lab, hook: Value) -> (Bundle, String) {
-    let bundle = bundle(lab, "web");
-    run(lab, &bundle, "web", &["--net=bridge", "-p", "8080:80"]);
+/// Where the images of the container `web` are, which ran from this bundle with these flags.
+fn checkpointed(lab: &Lab, bundle: &Bundle, flags: &[&str]) -> String {
+    run(lab, bundle, "web", flags);
     let images = images(lab);
     lab.rrun(["checkpoint", "--image-path", &images, "web"]).ok();
+    images
+}
+
+/// A checkpoint of `web` with a network, with `hook` as its createRuntime hook from now on.
+fn checkpointed_with_hook(lab: &Lab, hook: Value) -> (Bundle, String) {
+    let bundle = bundle(lab, "web");
+    let images = checkpointed(lab, &bundle, &["--net=bridge", "-p", "8080:80"]);
     (bundle.edit(|spec| spec["hooks"] = json!({"createRuntime": [hook]})), images)
 }
 
@@ -235,14 +241,14 @@ fn checkpointed(lab: &Lab, hook: Value) -> (Bundle, String) {
 fn a_restore_that_fails_leaves_nothing() {
     let Some(lab) = lab("a_restore_that_fails_leaves_nothing") else { return };
     let before = warmed(&lab);
-    let (bundle, images) = checkpointed(&lab, json!({"path": "/bin/false"}));
+    let (bundle, images) = checkpointed_with_hook(&lab, json!({"path": "/bin/false"}));
     let at = bundle.arg().to_owned();
     let restore = ["restore", "-d", "--image-path", &images, "--bundle", &at, "web"];
     lab.rrun(restore).refused(1, &["createRuntime hook #0", "exit status 1"]);
     lab.assert_back_to(&before);
     let bundle = bundle.edit(|spec| spec["hooks"] = Value::Null);
     // The heart of one of the processes is missing.
-    std::fs::remove_file(std::path::Path::new(&images).join("core-1.img")).unwrap();
+    std::fs::remove_file(Path::new(&images).join("core-1.img")).unwrap();
     let ran = lab.rrun(restore);
     assert_eq!(ran.code(), 1, "{ran}");
     assert!(ran.stderr().contains("restore.log"), "{ran}");
@@ -257,7 +263,7 @@ fn a_restore_killed_half_way_is_deleted_and_the_rootfs_is_not() {
     };
     let before = warmed(&lab);
     let hook = json!({"path": "/bin/sleep", "args": ["sleep", "1000"]});
-    let (bundle, images) = checkpointed(&lab, hook);
+    let (bundle, images) = checkpointed_with_hook(&lab, hook);
     let mut command = lab.rrun_command(["restore", "-d", "--image-path", &images]);
     command.args(["--bundle", bundle.arg(), "web"]);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -270,14 +276,6 @@ fn a_restore_killed_half_way_is_deleted_and_the_rootfs_is_not() {
     lab.rrun(["delete", "--force", "web"]).ok();
     assert!(bundle.rootfs("/bin/busybox").exists());
     lab.assert_back_to(&before);
-}
-
-/// Where the images of a container of this bundle are, which has no network of rrun's.
-fn foreign(lab: &Lab, bundle: &Bundle) -> PathBuf {
-    run(lab, bundle, "web", &[]);
-    let images = images(lab);
-    lab.rrun(["checkpoint", "--image-path", &images, "web"]).ok();
-    images.into()
 }
 
 fn sleeping(lab: &Lab, name: &str) -> Bundle {
@@ -295,26 +293,24 @@ fn images_lead_into_no_namespace_that_the_config_does_not_name() {
             spec::share(spec, kind);
             spec["hostname"] = Value::Null;
         });
-        let images = foreign(&lab, &bundle);
+        let images = checkpointed(&lab, &bundle, &[]);
         let bundle = bundle.edit(|spec| {
             spec::push(&mut spec["linux"]["namespaces"], json!({"type": kind}));
         });
-        let from = images.to_str().unwrap();
-        let restore = ["restore", "-d", "--image-path", from, "--bundle", bundle.arg(), "web"];
+        let restore = ["restore", "-d", "--image-path", &images, "--bundle", bundle.arg(), "web"];
         lab.rrun(restore).refused(1, &[&format!("no {kind} namespace of its own")]);
         lab.assert_back_to(&before);
     }
     let bundle = sleeping(&lab, "web");
-    let images = foreign(&lab, &bundle);
-    let from = images.to_str().unwrap();
-    let restore = ["restore", "-d", "--image-path", from, "--bundle", bundle.arg(), "web"];
+    let images = checkpointed(&lab, &bundle, &[]);
+    let restore = ["restore", "-d", "--image-path", &images, "--bundle", bundle.arg(), "web"];
     for (mode, way_out) in [
         ("host", "the network namespace of config.json must be left out"),
         ("ns:/proc/1/ns/net", "must have the path /proc/1/ns/net"),
         ("container:db", "--net=container:db cannot be restored"),
     ] {
         let kept = json!({"version": 1, "mode": mode}).to_string();
-        std::fs::write(images.join("rrun-network.json"), kept).unwrap();
+        std::fs::write(Path::new(&images).join("rrun-network.json"), kept).unwrap();
         lab.rrun(restore).refused(1, &["the network of the checkpoint cannot be had", way_out]);
     }
     lab.assert_back_to(&before);
@@ -325,10 +321,9 @@ fn a_terminal_that_the_images_lack_is_an_error() {
     let Some(lab) = lab("a_terminal_that_the_images_lack_is_an_error") else { return };
     let before = warmed(&lab);
     let bundle = sleeping(&lab, "web");
-    let images = foreign(&lab, &bundle);
+    let images = checkpointed(&lab, &bundle, &[]);
     let bundle = bundle.edit(|spec| spec["process"]["terminal"] = json!(true));
-    let from = images.to_str().unwrap();
-    let restore = ["restore", "--image-path", from, "--bundle", bundle.arg(), "web"];
+    let restore = ["restore", "--image-path", &images, "--bundle", bundle.arg(), "web"];
     lab.rrun(restore).refused(1, &["process.terminal", "the checkpoint has no terminal"]);
     lab.assert_back_to(&before);
 }
@@ -338,15 +333,14 @@ fn criu_s_log_is_not_written_through_a_link() {
     let Some(lab) = lab("criu_s_log_is_not_written_through_a_link") else { return };
     let before = warmed(&lab);
     let bundle = sleeping(&lab, "web");
-    let images = foreign(&lab, &bundle);
+    let images = checkpointed(&lab, &bundle, &[]);
     let canary = lab.folder().join("canary");
     std::fs::write(&canary, "host's").unwrap();
     for name in ["restore.log", "stats-restore"] {
-        let _ = std::fs::remove_file(images.join(name));
-        std::os::unix::fs::symlink(&canary, images.join(name)).unwrap();
+        let _ = std::fs::remove_file(Path::new(&images).join(name));
+        std::os::unix::fs::symlink(&canary, Path::new(&images).join(name)).unwrap();
     }
-    let from = images.to_str().unwrap();
-    quietly(&lab, &["restore", "-d", "--image-path", from, "--bundle", bundle.arg(), "web"]);
+    quietly(&lab, &["restore", "-d", "--image-path", &images, "--bundle", bundle.arg(), "web"]);
     assert_eq!(std::fs::read_to_string(&canary).unwrap(), "host's");
     remove(&lab, &["web"]);
     lab.assert_back_to(&before);

@@ -37,7 +37,6 @@ fn an_update_that_fails_changes_nothing() {
     lab.rrun(["update", "--pids-limit", "50", "c"]).refused(1, &["container does not exist"]);
 }
 
-/// Go reads names without regard to case; ignoring one would leave a limit unset.
 #[test]
 fn an_init_without_memory_is_told_as_such() {
     let lab = Lab::new();
@@ -50,6 +49,7 @@ fn an_init_without_memory_is_told_as_such() {
     crate::leftovers(&lab, &before);
 }
 
+/// Go reads names without regard to case; ignoring one would leave a limit unset.
 #[test]
 fn names_in_another_case_are_limits_all_the_same() {
     let lab = Lab::new();
