@@ -369,7 +369,7 @@ impl Cgroup {
             && self.dir(Controller::Freezer).is_some()
             && !self.is_frozen()?;
         if freezes {
-            // A systemd that does not answer is not to be waited for with a container that stands still.
+            // A bus that cannot be reached is noticed before the container stands still.
             systemd.with_bus(|bus| Ok(bus.version()))?;
             self.freeze()?;
         }

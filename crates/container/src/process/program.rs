@@ -12,7 +12,7 @@ use super::home::home_of;
 use crate::error::{Error, OsError, Result};
 use crate::sys;
 
-/// What `exec` looks through where the environment has no `PATH` (runc's and docker's default).
+/// What `exec` looks through where the environment has no `PATH` (docker's default).
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A program with its environment, found.

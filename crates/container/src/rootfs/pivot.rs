@@ -55,7 +55,7 @@ impl RootfsPlan {
         let root = RootDir::new(open_root()?, "/".into());
         let failed = |errno| CallError::new("mkdir", &self.cwd, errno);
         let found = match root.open_or_create(&self.cwd, Leaf::Directory) {
-            // What is there already needs no making; whether it may be entered is seen by chdir.
+            // By way of a magic link: nothing is made there. Whether it may be entered is seen by chdir.
             Err(error) if error.errno() == Errno::LOOP => return Ok(()),
             found => found.map_err(|error| failed(error.errno()))?,
         };
